@@ -16,7 +16,8 @@ extern "C" nitrix_status nitrix_workspace_size(const char *op, DLTensor *const *
                                                const nitrix_attribute *attributes, int32_t n_attributes,
                                                const nitrix_options *options, size_t *bytes) {
     return guarded([&] {
-        if (!bytes) refuse_value("workspace_size: argument 'bytes' is NULL");
+        if (!bytes)
+            refuse_value("workspace_size: argument 'bytes' is NULL");
         const Call call = bind_call(op, arrays, n_arrays, attributes, n_attributes, options, false);
         *bytes = workspace_bytes(call);
     });

@@ -12,16 +12,17 @@ namespace nitrix {
 constexpr int max_rank = 16;
 
 struct Array {
-    char *data = nullptr;  // the first element; NULL only where shapes alone are asked about
+    char *data = nullptr; // the first element; NULL only where shapes alone are asked about
     DType dtype = DType::f32;
-    bool is_bool = false;  // uint8 that came as DLPack's bool
+    bool is_bool = false; // uint8 that came as DLPack's bool
     int rank = 0;
     int64_t shape[max_rank];
-    int64_t strides[max_rank];  // in elements
+    int64_t strides[max_rank]; // in elements
 
     bool empty() const {
         for (int d = 0; d < rank; ++d)
-            if (shape[d] == 0) return true;
+            if (shape[d] == 0)
+                return true;
         return false;
     }
 };
@@ -35,4 +36,4 @@ std::string shape_text(const int64_t *shape, int rank);
 void check_no_self_overlap(const Array &output, const char *name);
 void check_disjoint(const Array &output, const char *output_name, const Array &input, const char *input_name);
 
-}  // namespace nitrix
+} // namespace nitrix

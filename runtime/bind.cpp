@@ -15,13 +15,15 @@ static std::string where(const Op &op, const char *argument) {
 static std::string algebra_names(int op, DType dtype) {
     std::string names;
     for (int a = 0; a < n_algebras; ++a)
-        if (cell(op, a, dtype).count) names += (names.empty() ? "" : ", ") + std::string(algebras[a].name);
+        if (cell(op, a, dtype).count)
+            names += (names.empty() ? "" : ", ") + std::string(algebras[a].name);
     return names;
 }
 
 static std::string op_names() {
     std::string names;
-    for (int o = 0; o < n_ops; ++o) names += (o ? ", " : "") + std::string(ops[o].name);
+    for (int o = 0; o < n_ops; ++o)
+        names += (o ? ", " : "") + std::string(ops[o].name);
     return names;
 }
 
@@ -46,7 +48,8 @@ static void read_options(const nitrix_options *given, Options &out) {
     } else {
         out.backend = nullptr;
     }
-    if (!env.error.empty()) refuse_value(env.error);
+    if (!env.error.empty())
+        refuse_value(env.error);
     if (options.variant && !(out.variant = find_variant(options.variant)))
         refuse_value("options: variant: no variant is called '" + std::string(options.variant) +
                      "', nitrix_info() lists them");
@@ -67,23 +70,28 @@ static void read_options(const nitrix_options *given, Options &out) {
 
 static void read_attributes(Call &call, const nitrix_attribute *attributes, int n) {
     const Op &op = *call.op;
-    if (n < 0 || (n > 0 && !attributes)) refuse_value(std::string(op.name) + ": attributes is NULL");
+    if (n < 0 || (n > 0 && !attributes))
+        refuse_value(std::string(op.name) + ": attributes is NULL");
     const char *semiring = nullptr;
     for (int i = 0; i < n; ++i) {
         const nitrix_attribute &a = attributes[i];
         if (op.has_algebra && a.name && !std::strcmp(a.name, "semiring")) {
-            if (a.kind != NITRIX_ATTRIBUTE_STRING) refuse_type(where(op, "semiring") + "must be a string");
+            if (a.kind != NITRIX_ATTRIBUTE_STRING)
+                refuse_type(where(op, "semiring") + "must be a string");
             semiring = a.s;
             if (!semiring)
                 refuse_value(where(op, "semiring") + unknown_name(nullptr, algebra_names(call.op_index, call.dtype)));
         } else {
             std::string known = op.has_algebra ? "semiring" : "";
-            for (int k = 0; k < op.n_attributes; ++k) known += std::string(known.empty() ? "" : ", ") + op.attributes[k].name;
+            for (int k = 0; k < op.n_attributes; ++k)
+                known += std::string(known.empty() ? "" : ", ") + op.attributes[k].name;
             refuse_value(std::string(op.name) + ": attribute: " + unknown_name(a.name, known));
         }
     }
-    if (!op.has_algebra) return;
-    if (!semiring) semiring = "real";
+    if (!op.has_algebra)
+        return;
+    if (!semiring)
+        semiring = "real";
     call.algebra = find_algebra(semiring);
     if (call.algebra < 0)
         refuse_value(where(op, "semiring") + unknown_name(semiring, algebra_names(call.op_index, call.dtype)));
@@ -116,15 +124,17 @@ static void bind_dtype(Call &call) {
 
 static void bind_shapes(Call &call) {
     const Op &op = *call.op;
-    for (int d = 0; d < op.n_dims; ++d) call.dims[d] = -1;
+    for (int d = 0; d < op.n_dims; ++d)
+        call.dims[d] = -1;
     int owner[max_dims] = {};
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
         const Array &array = call.arrays[i];
         const int leading = array.rank - a.rank;
         if (leading < 0)
-            refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) + ", must have at least " +
-                         std::to_string(a.rank) + " dimensions (signature " + op.signature + ")");
+            refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
+                         ", must have at least " + std::to_string(a.rank) + " dimensions (signature " + op.signature +
+                         ")");
         for (int c = 0; c < a.rank; ++c) {
             const int d = a.dims[c];
             const int64_t size = array.shape[leading + c];
@@ -132,14 +142,16 @@ static void bind_shapes(Call &call) {
                 call.dims[d] = size;
                 owner[d] = i;
             } else if (call.dims[d] != size) {
-                refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) + ", its dimension '" +
-                             op.dims[d] + "' must be " + std::to_string(call.dims[d]) + " as in argument '" +
-                             op.arguments[owner[d]].name + "' (signature " + op.signature + ")");
+                refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
+                             ", its dimension '" + op.dims[d] + "' must be " + std::to_string(call.dims[d]) +
+                             " as in argument '" + op.arguments[owner[d]].name + "' (signature " + op.signature + ")");
             }
         }
-        if (i < op.n_inputs && leading > call.batch_rank) call.batch_rank = leading;
+        if (i < op.n_inputs && leading > call.batch_rank)
+            call.batch_rank = leading;
     }
-    for (int d = 0; d < call.batch_rank; ++d) call.batch[d] = 1;
+    for (int d = 0; d < call.batch_rank; ++d)
+        call.batch[d] = 1;
     for (int i = 0; i < op.n_inputs; ++i) {
         const Array &array = call.arrays[i];
         const int leading = array.rank - op.arguments[i].rank;
@@ -158,12 +170,14 @@ static void bind_shapes(Call &call) {
         zero |= call.batch[d] == 0;
         overflow |= __builtin_mul_overflow(total, call.batch[d], &total);
     }
-    if (overflow && !zero) refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
+    if (overflow && !zero)
+        refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
         const Array &array = call.arrays[i];
         const int leading = array.rank - op.arguments[i].rank;
         bool same = leading == call.batch_rank;
-        for (int d = 0; same && d < leading; ++d) same = array.shape[d] == call.batch[d];
+        for (int d = 0; same && d < leading; ++d)
+            same = array.shape[d] == call.batch[d];
         if (!same)
             refuse_value(where(op, op.arguments[i].name) + "has shape " + shape_text(array.shape, array.rank) +
                          ", its leading dimensions must be " + shape_text(call.batch, call.batch_rank));
@@ -175,7 +189,8 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
     Call call;
     call.has_data = has_data;
     call.op_index = op ? find_op(op) : -1;
-    if (call.op_index < 0) refuse_value("op: " + unknown_name(op, op_names()));
+    if (call.op_index < 0)
+        refuse_value("op: " + unknown_name(op, op_names()));
     call.op = &ops[call.op_index];
     if (!arrays || n_arrays != call.op->n_arguments)
         refuse_value(std::string(op) + ": got " + std::to_string(arrays ? n_arrays : 0) + " arrays, must be " +
@@ -211,4 +226,4 @@ std::string signature_text(const Call &call) {
     return text;
 }
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -9,7 +9,7 @@ namespace nitrix {
 
 struct Options {
     const Context *context;
-    const char *backend;  // nullptr: automatic
+    const char *backend; // nullptr: automatic
     const Variant *variant = nullptr;
     nitrix_mode mode = NITRIX_MODE_ON;
     bool reproducible = false;
@@ -24,15 +24,16 @@ struct Call {
     int algebra = -1;
     DType dtype = DType::f32;
     Array arrays[max_arguments];
-    int64_t dims[max_dims];  // the op's core dimensions
+    int64_t dims[max_dims]; // the op's core dimensions
     int batch_rank = 0;
-    int64_t batch[max_rank];  // broadcast leading dimensions
+    int64_t batch[max_rank]; // broadcast leading dimensions
     Options options;
     bool has_data = true;
 
     int64_t batch_size() const {
         int64_t n = 1;
-        for (int d = 0; d < batch_rank; ++d) n *= batch[d];
+        for (int d = 0; d < batch_rank; ++d)
+            n *= batch[d];
         return n;
     }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }
@@ -47,4 +48,4 @@ std::string signature_text(const Call &call);
 // Computes the call: chooses a variant, warns of a fallback, runs it.
 void run(const Call &call);
 
-}  // namespace nitrix
+} // namespace nitrix

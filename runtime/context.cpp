@@ -15,7 +15,8 @@ namespace nitrix {
 // The cores this process may run on, which a container or taskset can make fewer than the machine has.
 static int available_cores() {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return std::max(1, CPU_COUNT(&set));
     return std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
@@ -30,12 +31,13 @@ const Context &default_context() {
     return context;
 }
 
-}  // namespace nitrix
+} // namespace nitrix
 
 extern "C" nitrix_status nitrix_context_create(const nitrix_context_options *options, nitrix_context **context) {
     using namespace nitrix;
     return guarded([&] {
-        if (!context) refuse_value("nitrix_context_create: argument 'context' is NULL");
+        if (!context)
+            refuse_value("nitrix_context_create: argument 'context' is NULL");
         auto created = nitrix_context();
         created.threads = default_threads();
         if (options) {
@@ -51,7 +53,8 @@ extern "C" nitrix_status nitrix_context_create(const nitrix_context_options *opt
             created.release = options->release;
             created.parallel_for = options->parallel_for;
             created.user = options->user;
-            if (options->threads) created.threads = options->threads;
+            if (options->threads)
+                created.threads = options->threads;
             created.memory_budget = options->memory_budget;
         }
         *context = new nitrix_context(created);

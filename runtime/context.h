@@ -30,6 +30,6 @@ struct KernelContext {
     char error[512] = "";
 };
 
-}  // namespace nitrix
+} // namespace nitrix
 
 struct nitrix_context : nitrix::Context {};

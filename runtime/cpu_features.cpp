@@ -10,16 +10,17 @@
 namespace nitrix {
 
 #if defined(__x86_64__)
-#define NITRIX_FEATURES(X)                                                                                       \
-    X("sse4.1") X("avx") X("avx2") X("fma") X("f16c") X("avx512f") X("avx512bw") X("avx512cd") X("avx512dq")     \
-        X("avx512vl")
+#define NITRIX_FEATURES(X)                                                                                             \
+    X("sse4.1")                                                                                                        \
+    X("avx") X("avx2") X("fma") X("f16c") X("avx512f") X("avx512bw") X("avx512cd") X("avx512dq") X("avx512vl")
 #define NITRIX_NAME(name) name,
 const char *const known_cpu_features[] = {NITRIX_FEATURES(NITRIX_NAME) nullptr};
 
 bool cpu_has(const char *feature) {
     __builtin_cpu_init();
-#define NITRIX_TEST(name) \
-    if (!std::strcmp(feature, name)) return __builtin_cpu_supports(name) != 0;
+#define NITRIX_TEST(name)                                                                                              \
+    if (!std::strcmp(feature, name))                                                                                   \
+        return __builtin_cpu_supports(name) != 0;
     NITRIX_FEATURES(NITRIX_TEST)
     return false;
 }
@@ -27,12 +28,14 @@ bool cpu_has(const char *feature) {
 const char *const known_cpu_features[] = {"neon", "sve", nullptr};
 
 bool cpu_has(const char *feature) {
-    if (!std::strcmp(feature, "neon")) return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
-    if (!std::strcmp(feature, "sve")) return (getauxval(AT_HWCAP) & HWCAP_SVE) != 0;
+    if (!std::strcmp(feature, "neon"))
+        return (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
+    if (!std::strcmp(feature, "sve"))
+        return (getauxval(AT_HWCAP) & HWCAP_SVE) != 0;
     return false;
 }
 #else
 #error "nitrix supports x86-64 and arm-64"
 #endif
 
-}  // namespace nitrix
+} // namespace nitrix

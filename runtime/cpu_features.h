@@ -9,4 +9,4 @@ bool cpu_has(const char *feature);
 // The features this file knows, ended by nullptr.
 extern const char *const known_cpu_features[];
 
-}  // namespace nitrix
+} // namespace nitrix

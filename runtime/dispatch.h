@@ -8,15 +8,15 @@ namespace nitrix {
 // Why a variant was passed over.
 enum class Refusal {
     none,
-    cpu,        // the processor lacks a feature
-    target,     // above NITRIX_TARGET
-    backend,    // another backend was asked for
-    mode,       // mode off: only the generic implementation
-    rounding,   // reproducible: another rounding class was asked for
-    condition,  // the shape is not of its class
-    disabled,   // NITRIX_DISABLE
-    budget,     // over the context's memory budget
-    unnamed,    // another variant was named
+    cpu,       // the processor lacks a feature
+    target,    // above NITRIX_TARGET
+    backend,   // another backend was asked for
+    mode,      // mode off: only the generic implementation
+    rounding,  // reproducible: another rounding class was asked for
+    condition, // the shape is not of its class
+    disabled,  // NITRIX_DISABLE
+    budget,    // over the context's memory budget
+    unnamed,   // another variant was named
 };
 
 const char *refusal_name(Refusal refusal);
@@ -26,7 +26,7 @@ Refusal judge(const Variant &variant, const Call &call);
 
 struct Choice {
     const Variant *variant;
-    bool fallback;  // something better was wanted: tell
+    bool fallback; // something better was wanted: tell
 };
 
 // Throws NITRIX_ERROR_UNSUPPORTED where a named variant cannot serve the call.
@@ -41,4 +41,4 @@ bool machine_has(int target);
 void count_served(const Variant &variant);
 int64_t times_served(const Variant &variant);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -10,8 +10,10 @@ namespace nitrix {
 
 static bool flag(const char *name, std::string &error) {
     const char *value = std::getenv(name);
-    if (!value || !*value || !std::strcmp(value, "0")) return false;
-    if (!std::strcmp(value, "1")) return true;
+    if (!value || !*value || !std::strcmp(value, "0"))
+        return false;
+    if (!std::strcmp(value, "1"))
+        return true;
     error = std::string(name) + ": " + unknown_name(value, "0, 1");
     return false;
 }
@@ -19,14 +21,17 @@ static bool flag(const char *name, std::string &error) {
 static Environment read() {
     Environment env;
     env.backend = std::getenv("NITRIX_BACKEND");
-    if (env.backend && !*env.backend) env.backend = nullptr;
+    if (env.backend && !*env.backend)
+        env.backend = nullptr;
     if (const char *name = std::getenv("NITRIX_TARGET"); name && *name) {
         std::string known;
         for (int t = 0; t < n_targets; ++t) {
             known += (t ? ", " : "") + std::string(targets[t].name);
-            if (!std::strcmp(targets[t].name, name)) env.target = t;
+            if (!std::strcmp(targets[t].name, name))
+                env.target = t;
         }
-        if (env.target < 0) env.error = "NITRIX_TARGET: " + unknown_name(name, known);
+        if (env.target < 0)
+            env.error = "NITRIX_TARGET: " + unknown_name(name, known);
     }
     env.silence_fallback = flag("NITRIX_SILENCE_FALLBACK", env.error);
     env.strict_backend = flag("NITRIX_STRICT_BACKEND", env.error);
@@ -42,7 +47,8 @@ static Environment read() {
     if (const char *list = std::getenv("NITRIX_DISABLE")) {
         for (const char *p = list; *p;) {
             const size_t length = std::strcspn(p, ",");
-            if (length) env.disabled.emplace_back(p, length);
+            if (length)
+                env.disabled.emplace_back(p, length);
             p += length + (p[length] == ',');
         }
     }
@@ -54,4 +60,4 @@ const Environment &environment() {
     return env;
 }
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -33,20 +33,28 @@ nitrix_status status_of_current_exception() noexcept {
     }
 }
 
-}  // namespace nitrix
+} // namespace nitrix
 
 extern "C" const char *nitrix_last_error(void) { return nitrix::last_error; }
 
 extern "C" const char *nitrix_status_name(nitrix_status status) {
     switch (status) {
-    case NITRIX_OK: return "NITRIX_OK";
-    case NITRIX_ERROR_VALUE: return "NITRIX_ERROR_VALUE";
-    case NITRIX_ERROR_TYPE: return "NITRIX_ERROR_TYPE";
-    case NITRIX_ERROR_UNSUPPORTED: return "NITRIX_ERROR_UNSUPPORTED";
-    case NITRIX_ERROR_FALLBACK: return "NITRIX_ERROR_FALLBACK";
-    case NITRIX_ERROR_MEMORY: return "NITRIX_ERROR_MEMORY";
-    case NITRIX_ERROR_VERIFY: return "NITRIX_ERROR_VERIFY";
-    case NITRIX_ERROR_INTERNAL: return "NITRIX_ERROR_INTERNAL";
+    case NITRIX_OK:
+        return "NITRIX_OK";
+    case NITRIX_ERROR_VALUE:
+        return "NITRIX_ERROR_VALUE";
+    case NITRIX_ERROR_TYPE:
+        return "NITRIX_ERROR_TYPE";
+    case NITRIX_ERROR_UNSUPPORTED:
+        return "NITRIX_ERROR_UNSUPPORTED";
+    case NITRIX_ERROR_FALLBACK:
+        return "NITRIX_ERROR_FALLBACK";
+    case NITRIX_ERROR_MEMORY:
+        return "NITRIX_ERROR_MEMORY";
+    case NITRIX_ERROR_VERIFY:
+        return "NITRIX_ERROR_VERIFY";
+    case NITRIX_ERROR_INTERNAL:
+        return "NITRIX_ERROR_INTERNAL";
     }
     return "unknown status";
 }

@@ -24,8 +24,7 @@ std::string unknown_name(const char *got, const std::string &known);
 
 // Runs a body that may throw, from a function of the C ABI.
 nitrix_status status_of_current_exception() noexcept;
-template <typename Body>
-nitrix_status guarded(Body &&body) noexcept {
+template <typename Body> nitrix_status guarded(Body &&body) noexcept {
     try {
         body();
         return NITRIX_OK;
@@ -34,4 +33,4 @@ nitrix_status guarded(Body &&body) noexcept {
     }
 }
 
-}  // namespace nitrix
+} // namespace nitrix

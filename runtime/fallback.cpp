@@ -18,7 +18,7 @@ static void *callback_user = nullptr;
 
 static bool first_time(const std::string &key) {
     static std::mutex mutex;
-    static auto *seen = new std::unordered_set<std::string>;  // never destroyed: calls may come during exit
+    static auto *seen = new std::unordered_set<std::string>; // never destroyed: calls may come during exit
     const std::lock_guard<std::mutex> lock(mutex);
     return seen->insert(key).second;
 }
@@ -26,7 +26,8 @@ static bool first_time(const std::string &key) {
 // The first refusal that cost the caller something, in words.
 static std::string reason_of(const Call &call, const Choice &choice) {
     const char *backend = call.options.backend;
-    if (backend && !std::strcmp(backend, "cuda")) return "this library holds no CUDA variants";
+    if (backend && !std::strcmp(backend, "cuda"))
+        return "this library holds no CUDA variants";
     const Cell rows = cell(call.op_index, call.algebra, call.dtype);
     for (int r = rows.first; &variants[r] != choice.variant; ++r) {
         const Refusal refusal = judge(variants[r], call);
@@ -47,11 +48,14 @@ void report_fallback(const Call &call, const Choice &choice) {
     const std::string got = targets[choice.variant->target].name;
     const std::string message = std::string("NitrixBackendFallback: ") + call.op->name + " " + shapes + " " +
                                 dtype_name(call.dtype) + ": wanted " + wanted + ", got " + got + ": " + reason;
-    if (env.strict_backend) refuse(NITRIX_ERROR_FALLBACK, message + " (NITRIX_STRICT_BACKEND=1)");
-    if (env.silence_fallback) return;
-    if (!first_time(std::string(call.op->name) + "|" + shapes + "|" + dtype_name(call.dtype) + "|" + backend)) return;
-    nitrix_warning warning = {sizeof(nitrix_warning), call.op->name,  shapes.c_str(), dtype_name(call.dtype),
-                              wanted.c_str(),         got.c_str(), reason.c_str(), message.c_str()};
+    if (env.strict_backend)
+        refuse(NITRIX_ERROR_FALLBACK, message + " (NITRIX_STRICT_BACKEND=1)");
+    if (env.silence_fallback)
+        return;
+    if (!first_time(std::string(call.op->name) + "|" + shapes + "|" + dtype_name(call.dtype) + "|" + backend))
+        return;
+    nitrix_warning warning = {sizeof(nitrix_warning), call.op->name, shapes.c_str(), dtype_name(call.dtype),
+                              wanted.c_str(),         got.c_str(),   reason.c_str(), message.c_str()};
     nitrix_warning_callback to = nullptr;
     void *user = nullptr;
     {
@@ -62,7 +66,7 @@ void report_fallback(const Call &call, const Choice &choice) {
     to(&warning, user);
 }
 
-}  // namespace nitrix
+} // namespace nitrix
 
 extern "C" void nitrix_set_warning_callback(nitrix_warning_callback callback, void *user) {
     const std::lock_guard<std::mutex> lock(nitrix::callback_mutex);

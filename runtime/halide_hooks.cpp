@@ -20,20 +20,24 @@ namespace nitrix {
 KeepDenormals::KeepDenormals() {
 #if defined(__x86_64__)
     saved_ = _mm_getcsr();
-    constexpr unsigned all_masked = 0x1f80;  // default mode: exceptions masked, nearest, no FTZ, no DAZ
-    if (saved_ != all_masked) _mm_setcsr(all_masked);
+    constexpr unsigned all_masked = 0x1f80; // default mode: exceptions masked, nearest, no FTZ, no DAZ
+    if (saved_ != all_masked)
+        _mm_setcsr(all_masked);
 #elif defined(__aarch64__)
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    if (saved_) asm volatile("msr fpcr, %0" ::"r"(0ul));
+    if (saved_)
+        asm volatile("msr fpcr, %0" ::"r"(0ul));
 #endif
 }
 
 KeepDenormals::~KeepDenormals() {
 #if defined(__x86_64__)
     // The status bits that the kernel raised go with the mode: a call leaves the caller's exactly as they were.
-    if (_mm_getcsr() != saved_) _mm_setcsr(static_cast<unsigned>(saved_));
+    if (_mm_getcsr() != saved_)
+        _mm_setcsr(static_cast<unsigned>(saved_));
 #elif defined(__aarch64__)
-    if (saved_) asm volatile("msr fpcr, %0" ::"r"(saved_));
+    if (saved_)
+        asm volatile("msr fpcr, %0" ::"r"(saved_));
 #endif
 }
 
@@ -43,9 +47,11 @@ static void *allocate(void *user_context, size_t bytes) { return scratch_allocat
 static void release(void *user_context, void *memory) { scratch_release(kernel_of(user_context), memory); }
 
 static void keep_error(void *user_context, const char *text) {
-    if (!user_context) return;
+    if (!user_context)
+        return;
     KernelContext &kernel = kernel_of(user_context);
-    if (!kernel.error[0]) std::snprintf(kernel.error, sizeof kernel.error, "%s", text);
+    if (!kernel.error[0])
+        std::snprintf(kernel.error, sizeof kernel.error, "%s", text);
 }
 
 // A fork leaves the pool's threads behind in the parent: the child runs its loops on the calling thread.
@@ -63,17 +69,19 @@ struct Loop {
         const KeepDenormals mode;
         const auto at = [&](int c) { return min + static_cast<int>(static_cast<int64_t>(size) * c / chunks); };
         for (int i = at(chunk); i < at(chunk + 1) && !result; ++i)
-            if (const int status = task(user_context, i, closure)) result = status;
+            if (const int status = task(user_context, i, closure))
+                result = status;
     }
 };
-}  // namespace
+} // namespace
 
 static int parallel_loop(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
     const KernelContext &kernel = kernel_of(user_context);
     // More chunks than threads even out their speeds; the bits do not depend on the cut.
     const int threads = forked.load(std::memory_order_relaxed) ? 1 : kernel.threads;
     Loop loop{task, closure, min, size, threads <= 1 ? 1 : size, {0}, user_context};
-    if (loop.size <= 0) return 0;
+    if (loop.size <= 0)
+        return 0;
     if (threads <= 1 || size == 1) {
         loop.chunks = 1;
         loop.run(0);
@@ -109,4 +117,4 @@ void install_halide_hooks() {
     });
 }
 
-}  // namespace nitrix
+} // namespace nitrix

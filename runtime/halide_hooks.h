@@ -3,7 +3,7 @@
 
 namespace nitrix {
 
-void install_halide_hooks();  // idempotent, thread-safe
+void install_halide_hooks(); // idempotent, thread-safe
 
 // Saves the calling thread's floating-point mode, keeps denormals (no flush to zero, round to nearest), and restores.
 class KeepDenormals {
@@ -17,4 +17,4 @@ private:
     unsigned long saved_;
 };
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -25,7 +25,7 @@ public:
         separate();
         quote(name);
         text_ += ": ";
-        first_ = true;  // no comma before the value
+        first_ = true; // no comma before the value
         return *this;
     }
     Json &value(const std::string &s) {
@@ -58,21 +58,20 @@ public:
         text_ += "null";
         return *this;
     }
-    template <typename T>
-    Json &field(const std::string &name, const T &v) {
-        return key(name).value(v);
-    }
+    template <typename T> Json &field(const std::string &name, const T &v) { return key(name).value(v); }
     const std::string &text() const { return text_; }
 
 private:
     void separate() {
-        if (!first_) text_ += ", ";
+        if (!first_)
+            text_ += ", ";
         first_ = false;
     }
     void quote(const std::string &s) {
         text_ += '"';
         for (const char c : s) {
-            if (c == '"' || c == '\\') text_ += '\\';
+            if (c == '"' || c == '\\')
+                text_ += '\\';
             if (static_cast<unsigned char>(c) < 0x20) {
                 char code[8];
                 std::snprintf(code, sizeof code, "\\u%04x", c);
@@ -87,4 +86,4 @@ private:
     bool first_ = true;
 };
 
-}  // namespace nitrix
+} // namespace nitrix

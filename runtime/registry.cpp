@@ -6,19 +6,22 @@ namespace nitrix {
 
 int find_op(const char *name) {
     for (int i = 0; i < n_ops; ++i)
-        if (!std::strcmp(ops[i].name, name)) return i;
+        if (!std::strcmp(ops[i].name, name))
+            return i;
     return -1;
 }
 
 int find_algebra(const char *name) {
     for (int i = 0; i < n_algebras; ++i)
-        if (!std::strcmp(algebras[i].name, name)) return i;
+        if (!std::strcmp(algebras[i].name, name))
+            return i;
     return -1;
 }
 
 const Variant *find_variant(const char *id) {
     for (int i = 0; i < n_variants; ++i)
-        if (!std::strcmp(variants[i].id, id)) return &variants[i];
+        if (!std::strcmp(variants[i].id, id))
+            return &variants[i];
     return nullptr;
 }
 
@@ -32,4 +35,4 @@ int dtype_bytes(DType dtype) {
     return bytes[static_cast<int>(dtype)];
 }
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -11,15 +11,15 @@ constexpr int n_dtypes = 5;
 enum class Role : uint8_t { input, output, residual };
 
 constexpr int max_dims = 8;       // named core dimensions of one op
-constexpr int max_arguments = 16;  // arrays of one op
+constexpr int max_arguments = 16; // arrays of one op
 
 struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int8_t dtype;  // a DType, or -1: the dtype of the call
+    int8_t dtype; // a DType, or -1: the dtype of the call
     bool optional;
-    int8_t rank;  // core dimensions
+    int8_t rank; // core dimensions
     int8_t dims[max_dims];
 };
 
@@ -30,8 +30,8 @@ struct Attribute {
 };
 
 struct Op {
-    const char *name;   // semiring_matmul
-    const char *kebab;  // semiring-matmul
+    const char *name;  // semiring_matmul
+    const char *kebab; // semiring-matmul
     const char *area;
     const char *doc;
     const char *signature;
@@ -48,14 +48,14 @@ struct Op {
 struct Algebra {
     const char *name;
     bool strict;
-    double identity;  // the monoid's neutral element after finalize: the value of an empty reduction
+    double identity; // the monoid's neutral element after finalize: the value of an empty reduction
     bool has_annihilator;
     double annihilator;
 };
 
 struct Target {
     const char *name;
-    const char *rounding;  // rounding class
+    const char *rounding; // rounding class
     const char *const *cpu_features;
     int n_cpu_features;
     int priority;
@@ -66,12 +66,12 @@ using Kernel = int (*)(void **arguments);
 struct Variant {
     const char *id;
     Kernel kernel;
-    int16_t op, algebra, target;  // algebra: -1 where the op has none
+    int16_t op, algebra, target; // algebra: -1 where the op has none
     DType dtype;
     int priority;
-    const char *condition;                        // of its shape class, as text; nullptr: none
-    bool (*applies)(const int64_t *dims);         // nullptr: always
-    int64_t (*scratch_bytes)(const int64_t *dims);  // upper bound of one call's scratch memory on one thread
+    const char *condition;                         // of its shape class, as text; nullptr: none
+    bool (*applies)(const int64_t *dims);          // nullptr: always
+    int64_t (*scratch_bytes)(const int64_t *dims); // upper bound of one call's scratch memory on one thread
 };
 
 // The rows of one (op, algebra, dtype), best first.
@@ -90,10 +90,10 @@ extern const int n_variants;
 
 Cell cell(int op, int algebra, DType dtype);
 int find_op(const char *name);
-int find_algebra(const char *name);  // -1 when unknown
+int find_algebra(const char *name); // -1 when unknown
 const Variant *find_variant(const char *id);
 
 const char *dtype_name(DType dtype);
 int dtype_bytes(DType dtype);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -27,7 +27,8 @@ Batch collapse_batch(const Call &call) {
     Batch batch;
     const int n = call.op->n_arguments;
     for (int d = 0; d < call.batch_rank; ++d) {
-        if (call.batch[d] == 1) continue;
+        if (call.batch[d] == 1)
+            continue;
         int64_t step[max_arguments];
         for (int i = 0; i < n; ++i) {
             const Array &a = call.arrays[i];
@@ -39,18 +40,24 @@ Batch collapse_batch(const Call &call) {
             joins = batch.stride[i][batch.rank - 1] == step[i] * call.batch[d];
         const int r = joins ? batch.rank - 1 : batch.rank++;
         batch.extent[r] = call.batch[d] * (joins ? batch.extent[r] : 1);
-        for (int i = 0; i < n; ++i) batch.stride[i][r] = step[i];
+        for (int i = 0; i < n; ++i)
+            batch.stride[i][r] = step[i];
     }
     return batch;
 }
 
 halide_type_t halide_type(DType dtype) {
     switch (dtype) {
-    case DType::f32: return {halide_type_float, 32, 1};
-    case DType::f64: return {halide_type_float, 64, 1};
-    case DType::i32: return {halide_type_int, 32, 1};
-    case DType::i64: return {halide_type_int, 64, 1};
-    case DType::u8: return {halide_type_uint, 8, 1};
+    case DType::f32:
+        return {halide_type_float, 32, 1};
+    case DType::f64:
+        return {halide_type_float, 64, 1};
+    case DType::i32:
+        return {halide_type_int, 32, 1};
+    case DType::i64:
+        return {halide_type_int, 64, 1};
+    case DType::u8:
+        return {halide_type_uint, 8, 1};
     }
     return {halide_type_float, 32, 1};
 }
@@ -97,17 +104,18 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
 void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kernel) {
     void *context = &kernel;
     void *arguments[max_arguments + 1] = {&context};
-    for (int i = 0; i < n; ++i) arguments[i + 1] = &buffers.buffer[i];
+    for (int i = 0; i < n; ++i)
+        arguments[i + 1] = &buffers.buffer[i];
     const int status = variant.kernel(arguments);
-    if (status == 0) return;
+    if (status == 0)
+        return;
     if (status == halide_error_code_out_of_memory)
         refuse(NITRIX_ERROR_MEMORY, std::string(variant.id) + ": out of scratch memory; the output is incomplete");
     refuse(NITRIX_ERROR_INTERNAL, std::string(variant.id) + ": code " + std::to_string(status) + ": " + kernel.error +
                                       "; the output may be incomplete");
 }
 
-template <typename T>
-void fill_typed(const Array &a, double value) {
+template <typename T> void fill_typed(const Array &a, double value) {
     int64_t index[max_rank] = {};
     char *at = a.data;
     for (;;) {
@@ -115,39 +123,50 @@ void fill_typed(const Array &a, double value) {
         int d = a.rank - 1;
         for (; d >= 0; --d) {
             at += a.strides[d] * static_cast<int64_t>(sizeof(T));
-            if (++index[d] < a.shape[d]) break;
+            if (++index[d] < a.shape[d])
+                break;
             at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
             index[d] = 0;
         }
-        if (d < 0) return;
+        if (d < 0)
+            return;
     }
 }
 
 void fill(const Array &a, double value) {
-    if (a.empty()) return;
+    if (a.empty())
+        return;
     switch (a.dtype) {
-    case DType::f32: return fill_typed<float>(a, value);
-    case DType::f64: return fill_typed<double>(a, value);
-    case DType::i32: return fill_typed<int32_t>(a, value);
-    case DType::i64: return fill_typed<int64_t>(a, value);
-    case DType::u8: return fill_typed<uint8_t>(a, value);
+    case DType::f32:
+        return fill_typed<float>(a, value);
+    case DType::f64:
+        return fill_typed<double>(a, value);
+    case DType::i32:
+        return fill_typed<int32_t>(a, value);
+    case DType::i64:
+        return fill_typed<int64_t>(a, value);
+    case DType::u8:
+        return fill_typed<uint8_t>(a, value);
     }
 }
 
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
     bool reduced_away = false;
-    for (int d = 0; d < call.op->n_dims; ++d) reduced_away |= call.dims[d] == 0;
+    for (int d = 0; d < call.op->n_dims; ++d)
+        reduced_away |= call.dims[d] == 0;
     bool no_output = true;
-    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i) no_output &= call.arrays[i].empty();
-    if (!reduced_away && !no_output) return false;
+    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
+        no_output &= call.arrays[i].empty();
+    if (!reduced_away && !no_output)
+        return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
         fill(call.arrays[i], call.algebra < 0 ? 0 : algebras[call.algebra].identity);
     last_variant = "none";
     return true;
 }
 
-}  // namespace
+} // namespace
 
 void run_variant(const Call &call, const Variant &variant) {
     install_halide_hooks();
@@ -161,7 +180,7 @@ void run_variant(const Call &call, const Variant &variant) {
     kernel.workspace = call.options.workspace;
     kernel.workspace_size = call.options.workspace_size;
     int64_t index[max_rank] = {};
-    for (;;) {  // the kernel loops over the last of the merged dimensions, this loop over the others
+    for (;;) { // the kernel loops over the last of the merged dimensions, this loop over the others
         kernel.workspace_used = 0;
         launch(variant, buffers, call.op->n_arguments, kernel);
         int d = batch.rank - 2;
@@ -170,10 +189,12 @@ void run_variant(const Call &call, const Variant &variant) {
             const int64_t back = index[d] < batch.extent[d] ? 0 : batch.extent[d];
             for (int i = 0; i < call.op->n_arguments; ++i)
                 buffers.buffer[i].host += batch.stride[i][d] * (1 - back) * dtype_bytes(call.arrays[i].dtype);
-            if (!back) break;
+            if (!back)
+                break;
             index[d] = 0;
         }
-        if (d < 0) break;
+        if (d < 0)
+            break;
     }
     count_served(variant);
     last_variant = variant.id;
@@ -181,19 +202,22 @@ void run_variant(const Call &call, const Variant &variant) {
 
 size_t workspace_bytes(const Call &call) {
     for (int d = 0; d < call.op->n_dims; ++d)
-        if (call.dims[d] == 0) return 0;
+        if (call.dims[d] == 0)
+            return 0;
     const int64_t scratch = choose(call).variant->scratch_bytes(call.dims);
-    constexpr int64_t bookkeeping = 256, buffers = 8;  // headers, alignment and slack of each buffer of a kernel
+    constexpr int64_t bookkeeping = 256, buffers = 8; // headers, alignment and slack of each buffer of a kernel
     return scratch ? static_cast<size_t>(scratch + bookkeeping * buffers) : 0;
 }
 
 void run(const Call &call) {
-    if (answer_zero_size(call)) return;
+    if (answer_zero_size(call))
+        return;
     const Choice choice = choose(call);
-    if (choice.fallback) report_fallback(call, choice);
+    if (choice.fallback)
+        report_fallback(call, choice);
     run_variant(call, *choice.variant);
 }
 
-}  // namespace nitrix
+} // namespace nitrix
 
 extern "C" const char *nitrix_last_variant(void) { return nitrix::last_variant; }

@@ -10,4 +10,4 @@ void run_variant(const Call &call, const Variant &variant);
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);
 
-}  // namespace nitrix
+} // namespace nitrix

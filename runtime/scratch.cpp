@@ -7,7 +7,7 @@ namespace nitrix {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr size_t slack = 128;  // vector loads of a kernel may read past the end of its buffers
+constexpr size_t slack = 128; // vector loads of a kernel may read past the end of its buffers
 
 enum class Origin : uint64_t { pool, workspace, callback };
 
@@ -23,14 +23,17 @@ static_assert(sizeof(Header) == alignment);
 class Pool {
 public:
     ~Pool() {
-        for (Header *&block : blocks_) std::free(block);
+        for (Header *&block : blocks_)
+            std::free(block);
     }
     Header *take(size_t capacity) {
         Header **best = nullptr;
         for (Header *&block : blocks_)
-            if (block && block->capacity >= capacity && (!best || block->capacity < (*best)->capacity)) best = &block;
+            if (block && block->capacity >= capacity && (!best || block->capacity < (*best)->capacity))
+                best = &block;
         // A block that is far too large stays for the call that needs it.
-        if (!best || (*best)->capacity > 4 * capacity + 4096) return nullptr;
+        if (!best || (*best)->capacity > 4 * capacity + 4096)
+            return nullptr;
         Header *block = *best;
         *best = nullptr;
         return block;
@@ -42,9 +45,11 @@ public:
                 slot = block;
                 return;
             }
-            if (slot->capacity < (*place)->capacity) place = &slot;
+            if (slot->capacity < (*place)->capacity)
+                place = &slot;
         }
-        if ((*place)->capacity < block->capacity) std::swap(*place, block);  // keep the larger ones
+        if ((*place)->capacity < block->capacity)
+            std::swap(*place, block); // keep the larger ones
         std::free(block);
     }
 
@@ -54,7 +59,7 @@ private:
 
 thread_local Pool pool;
 
-}  // namespace
+} // namespace
 
 static void count(KernelContext &kernel, int64_t bytes) {
     const int64_t now = kernel.bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
@@ -65,7 +70,8 @@ static void count(KernelContext &kernel, int64_t bytes) {
 
 void *scratch_allocate(KernelContext &kernel, size_t bytes) {
     const size_t capacity = (bytes + slack + sizeof(Header) + alignment - 1) / alignment * alignment;
-    if (capacity < bytes) return nullptr;
+    if (capacity < bytes)
+        return nullptr;
     Header *block = nullptr;
     Origin origin = Origin::pool;
     if (kernel.workspace) {
@@ -82,10 +88,13 @@ void *scratch_allocate(KernelContext &kernel, size_t bytes) {
         origin = Origin::callback;
     } else if (!block && !(block = pool.take(capacity))) {
         block = static_cast<Header *>(std::aligned_alloc(alignment, capacity));
-        if (block) block->capacity = capacity;
+        if (block)
+            block->capacity = capacity;
     }
-    if (!block) return nullptr;
-    if (origin != Origin::pool) block->capacity = capacity;
+    if (!block)
+        return nullptr;
+    if (origin != Origin::pool)
+        block->capacity = capacity;
     block->requested = bytes;
     block->origin = origin;
     count(kernel, static_cast<int64_t>(bytes));
@@ -93,12 +102,17 @@ void *scratch_allocate(KernelContext &kernel, size_t bytes) {
 }
 
 void scratch_release(KernelContext &kernel, void *memory) {
-    if (!memory) return;
+    if (!memory)
+        return;
     Header *block = static_cast<Header *>(memory) - 1;
     count(kernel, -static_cast<int64_t>(block->requested));
     switch (block->origin) {
-    case Origin::pool: pool.give(block); break;
-    case Origin::callback: kernel.context->release(block, kernel.context->user); break;
+    case Origin::pool:
+        pool.give(block);
+        break;
+    case Origin::callback:
+        kernel.context->release(block, kernel.context->user);
+        break;
     case Origin::workspace: {
         // The workspace is a stack: only the topmost block is taken back at once, the rest with the call.
         size_t top = static_cast<size_t>(reinterpret_cast<char *>(block) - kernel.workspace) + block->capacity;
@@ -108,4 +122,4 @@ void scratch_release(KernelContext &kernel, void *memory) {
     }
 }
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -10,4 +10,4 @@ namespace nitrix {
 void *scratch_allocate(KernelContext &kernel, size_t bytes);
 void scratch_release(KernelContext &kernel, void *memory);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -15,4 +15,4 @@ static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.
 static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction};
 static const ScheduleRegistration registration(avx2);
 
-}  // namespace nitrix
+} // namespace nitrix

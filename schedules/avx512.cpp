@@ -15,4 +15,4 @@ static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.
 static const ScheduleTable avx512 = {"avx512", &naive_schedule, contraction};
 static const ScheduleRegistration registration(avx512);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -26,4 +26,4 @@ static void contraction(family::Contraction &f, int) {
 const ScheduleTable naive_schedule = {"naive", nullptr, contraction};
 static const ScheduleRegistration registration(naive_schedule);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -15,4 +15,4 @@ static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.
 static const ScheduleTable sse41 = {"sse41", &naive_schedule, contraction};
 static const ScheduleRegistration registration(sse41);
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -14,4 +14,4 @@ struct Real : StrictSemiring {
     static std::optional<double> annihilator() { return 0.0; }
 };
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -39,9 +39,7 @@ inline exact::FMA &rounding() {
     static exact::FMA mode = exact::FMA::Fused;
     return mode;
 }
-inline Expr fma(Expr a, Expr b, Expr c) {
-    return exact::fma(rounding(), std::move(a), std::move(b), std::move(c));
-}
+inline Expr fma(Expr a, Expr b, Expr c) { return exact::fma(rounding(), std::move(a), std::move(b), std::move(c)); }
 
 inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
@@ -57,25 +55,20 @@ public:
     virtual State init(Type t) const = 0;
     virtual Expr combine(Expr a, Expr b) const = 0;
     virtual State update(State s, Expr v) const = 0;
-    virtual State accumulate(State s, Expr a, Expr b) const = 0;  // update(s, combine(a, b)), maybe in fewer roundings
+    virtual State accumulate(State s, Expr a, Expr b) const = 0; // update(s, combine(a, b)), maybe in fewer roundings
     virtual State merge(State a, State b) const = 0;
     virtual Expr finalize(State s) const = 0;
     virtual bool finalize_is_identity() const = 0;
 };
 
 namespace detail {
-template <typename T, typename = void>
-struct has_accumulate : std::false_type {};
-template <typename T>
-struct has_accumulate<T, std::void_t<decltype(&T::accumulate)>> : std::true_type {};
-template <typename T, typename = void>
-struct has_finalize : std::false_type {};
-template <typename T>
-struct has_finalize<T, std::void_t<decltype(&T::finalize)>> : std::true_type {};
-}  // namespace detail
+template <typename T, typename = void> struct has_accumulate : std::false_type {};
+template <typename T> struct has_accumulate<T, std::void_t<decltype(&T::accumulate)>> : std::true_type {};
+template <typename T, typename = void> struct has_finalize : std::false_type {};
+template <typename T> struct has_finalize<T, std::void_t<decltype(&T::finalize)>> : std::true_type {};
+} // namespace detail
 
-template <typename T>
-class AlgebraOf final : public Algebra {
+template <typename T> class AlgebraOf final : public Algebra {
 public:
     explicit AlgebraOf(std::string name) : name_(std::move(name)) {}
     std::string name() const override { return name_; }
@@ -109,4 +102,4 @@ const std::vector<std::unique_ptr<Algebra>> &algebras();
 
 const Algebra &algebra_named(const std::string &name);
 
-}  // namespace nitrix
+} // namespace nitrix

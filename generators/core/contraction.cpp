@@ -5,19 +5,13 @@ namespace nitrix::family {
 using namespace Halide;
 
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
-    : algebra(algebra),
-      a(std::move(a)),
-      b(std::move(b)),
-      c(std::move(c)),
-      rows(std::move(rows)),
-      columns(std::move(columns)),
-      depth(std::move(depth)),
-      type(this->a.type()) {}
+    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), rows(std::move(rows)),
+      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()) {}
 
 void Contraction::define_order() {
     blocks = RDom(0, (depth + block - 1) / block, "blocks");
     inside = RDom(0, block, "inside");
-    inside.where(ko * block + inside < depth);  // TrimNoOps turns this into the loop's bound
+    inside.where(ko * block + inside < depth); // TrimNoOps turns this into the loop's bound
 }
 
 // Bounds inference does not see the predicate of `inside`.
@@ -49,8 +43,7 @@ void Contraction::merge_into_c(Expr part) {
         poisoned = RDom(0, columns, "poisoned");
         poisoned.where(nan_any(batch) != 0);
         const Expr nan = exact::constant(type, std::numeric_limits<double>::quiet_NaN());
-        c(poisoned, i, batch) =
-            select((nan_a(i, batch) | nan_b(poisoned, batch)) != 0, nan, c(poisoned, i, batch));
+        c(poisoned, i, batch) = select((nan_a(i, batch) | nan_b(poisoned, batch)) != 0, nan, c(poisoned, i, batch));
         poison_stage = stages++;
     }
 }
@@ -76,4 +69,4 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
 }
 
-}  // namespace nitrix::family
+} // namespace nitrix::family

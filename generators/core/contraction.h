@@ -22,7 +22,7 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192;  // rows of A that stay in the second-level cache
+    int row_block = 192; // rows of A that stay in the second-level cache
 };
 
 class Contraction {
@@ -45,13 +45,13 @@ public:
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
-    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"};  // inside and outside a tile
-    RDom blocks, inside;                                   // blocks of k, k inside a block
-    Func partial{"partial"};                               // one block's reduction
-    Func a_rows{"a_rows"}, b_panel{"b_panel"};             // packed operands
+    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
+    RDom blocks, inside;                                  // blocks of k, k inside a block
+    Func partial{"partial"};                              // one block's reduction
+    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
-    int merge_stage = 0, finalize_stage = -1, poison_stage = -1;  // update stages of c
+    int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
 
     // Scratch bytes of one call as a function of the shape, set by the schedule.
     Expr scratch_bytes;
@@ -65,4 +65,4 @@ private:
     Expr clamped_k() const;
 };
 
-}  // namespace nitrix::family
+} // namespace nitrix::family

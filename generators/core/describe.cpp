@@ -7,7 +7,8 @@
 using namespace Halide;
 
 static std::string literal(double value) {
-    if (std::isinf(value)) return value > 0 ? "INFINITY" : "-INFINITY";
+    if (std::isinf(value))
+        return value > 0 ? "INFINITY" : "-INFINITY";
     char text[40];
     snprintf(text, sizeof text, "%.17g", value);
     return text;

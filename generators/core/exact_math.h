@@ -14,12 +14,14 @@ enum class FMA { Fused, Unfused };
 inline Expr constant(Type t, double value) { return Halide::Internal::make_const(t, value); }
 
 inline Expr fma(FMA mode, Expr a, Expr b, Expr c) {
-    if (mode == FMA::Unfused) return a * b + c;
+    if (mode == FMA::Unfused)
+        return a * b + c;
     return Halide::Internal::Call::make(a.type(), a.type().bits() == 64 ? "llvm.fma.f64" : "llvm.fma.f32",
                                         std::vector<Expr>{a, b, c}, Halide::Internal::Call::PureExtern);
 }
 
-// maxps, fmax and maxnum differ on signed zeros and NaN; an ordered compare does not. Keeps s on ties and when v is NaN.
+// maxps, fmax and maxnum differ on signed zeros and NaN; an ordered compare does not. Keeps s on ties and when v is
+// NaN.
 inline Expr ordered_max(Expr s, Expr v) { return select(v > s, v, s); }
 inline Expr ordered_min(Expr s, Expr v) { return select(v < s, v, s); }
 
@@ -32,4 +34,4 @@ inline Expr is_nan(Expr x) {
     return magnitude > Halide::Internal::make_const(u, infinite);
 }
 
-}  // namespace nitrix::exact
+} // namespace nitrix::exact

@@ -22,7 +22,8 @@ int main(int argc, char **argv) {
     const long seconds = limit ? strtol(limit, nullptr, 10) : 10;
     const char *name = "?";
     for (int i = 1; i + 1 < argc; ++i)
-        if (!strcmp(argv[i], "-f")) name = argv[i + 1];
+        if (!strcmp(argv[i], "-f"))
+            name = argv[i + 1];
     snprintf(message, sizeof message, "variant %s took more than %ld s of CPU time to compile: simplify its schedule\n",
              name, seconds);
     signal(SIGPROF, over_limit);

@@ -12,21 +12,17 @@
 
 namespace nitrix {
 
-template <typename Derived>
-class Op : public Halide::Generator<Derived> {
+template <typename Derived> class Op : public Halide::Generator<Derived> {
 public:
-    template <typename T>
-    using Param = Halide::GeneratorParam<T>;
-    template <typename T>
-    using Input = typename Halide::Generator<Derived>::template Input<T>;
-    template <typename T>
-    using Output = typename Halide::Generator<Derived>::template Output<T>;
+    template <typename T> using Param = Halide::GeneratorParam<T>;
+    template <typename T> using Input = typename Halide::Generator<Derived>::template Input<T>;
+    template <typename T> using Output = typename Halide::Generator<Derived>::template Output<T>;
 
     Param<std::string> algebra_name{"algebra", "real"};
     Param<std::string> schedule_name{"schedule", "naive"};
     Param<exact::FMA> rounding_mode{
         "rounding", exact::FMA::Fused, {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}}};
-    Param<std::string> facts{"facts", ""};  // file that receives what the registry needs to know of this variant
+    Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
     void configure() { rounding() = rounding_mode; }
 
@@ -44,12 +40,14 @@ protected:
 private:
     void write_facts(const Expr &scratch_bytes) {
         const std::string path = facts;
-        if (path.empty()) return;
+        if (path.empty())
+            return;
         std::ofstream out(path);
         // Halide prints integer arithmetic as C; the registry includes this where the dimensions' names are in scope.
         out << "return " << scratch_bytes << ";\n";
-        if (!out) throw Halide::CompileError("facts: cannot write " + path);
+        if (!out)
+            throw Halide::CompileError("facts: cannot write " + path);
     }
 };
 
-}  // namespace nitrix
+} // namespace nitrix

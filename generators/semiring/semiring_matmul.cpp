@@ -17,12 +17,13 @@ public:
         b.dim(0).set_min(0).set_extent(n).set_stride(Expr());
         b.dim(1).set_min(0).set_extent(k);
         b.dim(2).set_min(0).set_extent(batch);
-        for (int d = 0; d < 3; ++d) c.dim(d).set_min(0);
+        for (int d = 0; d < 3; ++d)
+            c.dim(d).set_min(0);
         family::Contraction f(algebra(), a, b, c, m, n, k);
         schedule_with(f);
     }
 };
 
-}  // namespace nitrix
+} // namespace nitrix
 
 HALIDE_REGISTER_GENERATOR(nitrix::SemiringMatmul, semiring_matmul)

@@ -30,7 +30,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
-        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch)  // blocks outermost: a panel of B is packed once
+        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch) // blocks outermost: a panel of B is packed once
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
@@ -63,8 +63,10 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
-    if (f.finalize_stage >= 0) f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
-    if (f.poison_stage >= 0) scan_for_nan(f, lanes);
+    if (f.finalize_stage >= 0)
+        f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
+    if (f.poison_stage >= 0)
+        scan_for_nan(f, lanes);
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, cast<int64_t>(f.block));
@@ -73,4 +75,4 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows);
 }
 
-}  // namespace nitrix
+} // namespace nitrix

@@ -7,4 +7,4 @@ namespace nitrix {
 
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes);
 
-}  // namespace nitrix
+} // namespace nitrix

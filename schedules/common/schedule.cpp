@@ -16,10 +16,11 @@ ScheduleRegistration::ScheduleRegistration(const ScheduleTable &table) { tables(
 const ScheduleTable &schedule_named(const std::string &name) {
     std::string known;
     for (const ScheduleTable *table : tables()) {
-        if (table->name == name) return *table;
+        if (table->name == name)
+            return *table;
         known += std::string(" ") + table->name;
     }
     throw Halide::CompileError("schedule: got '" + name + "', linked into this generator:" + known);
 }
 
-}  // namespace nitrix
+} // namespace nitrix

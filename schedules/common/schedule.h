@@ -20,11 +20,11 @@ extern const ScheduleTable naive_schedule;
 // The table linked into this generator process under that name.
 const ScheduleTable &schedule_named(const std::string &name);
 
-template <typename Row>
-Row find_row(const ScheduleTable &table, Row ScheduleTable::*row) {
+template <typename Row> Row find_row(const ScheduleTable &table, Row ScheduleTable::*row) {
     for (const ScheduleTable *t = &table; t; t = t->parent)
-        if (t->*row) return t->*row;
-    return nullptr;  // unreachable: naive has every row, which its own static_assert checks
+        if (t->*row)
+            return t->*row;
+    return nullptr; // unreachable: naive has every row, which its own static_assert checks
 }
 
 // Registers a target's table when its object is linked into a generator.
@@ -32,4 +32,4 @@ struct ScheduleRegistration {
     explicit ScheduleRegistration(const ScheduleTable &table);
 };
 
-}  // namespace nitrix
+} // namespace nitrix

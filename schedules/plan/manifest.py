@@ -103,7 +103,7 @@ def parse_shape(where: str, shape: str) -> list[tuple[str, ...]]:
 def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
     for key in ("name", "role", "dtype", "doc"):
         if not isinstance(entry.get(key), str):
-            _fail(where, f"an argument lacks {key!r}", f"write {key} = \"...\"")
+            _fail(where, f"an argument lacks {key!r}", f'write {key} = "..."')
     unknown = set(entry) - {"name", "role", "dtype", "doc", "optional"}
     if unknown:
         _fail(where, f"unknown key {sorted(unknown)[0]!r}", "remove it, or teach schedules/plan/manifest.py about it")
@@ -118,7 +118,7 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
 def _attribute(where: str, entry: dict) -> Attribute:
     for key in ("name", "type", "doc"):
         if not isinstance(entry.get(key), str):
-            _fail(where, f"an attribute lacks {key!r}", f"write {key} = \"...\"")
+            _fail(where, f"an attribute lacks {key!r}", f'write {key} = "..."')
     where = f"{where} {entry['name']!r}"
     _one_of(f"{where}: type", entry["type"], ATTRIBUTE_TYPES)
     kinds = {"int": int, "float": (int, float), "string": str, "ints": list}
@@ -151,7 +151,9 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
                   f"write one of {', '.join(algebras)}, or add generators/algebra/{algebra}.h")  # fmt: skip
     groups = parse_shape(where, entry["shape"])
     if len(groups) != len(entry["arguments"]):
-        _fail(where, f"shape names {len(groups)} arrays, arguments {len(entry['arguments'])}", "give one group for each")
+        _fail(
+            where, f"shape names {len(groups)} arrays, arguments {len(entry['arguments'])}", "give one group for each"
+        )
     arguments = tuple(_argument(f"{where} argument", a, d) for a, d in zip(entry["arguments"], groups, strict=True))
     n_inputs = entry["shape"].split("->")[0].count("(")
     for index, a in enumerate(arguments):
@@ -165,9 +167,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     backward = entry.get("backward")
     if backward is not None and backward not in ops:
         _fail(f"{where}: backward", f"got {backward!r}", f"write the name of another entry: {', '.join(ops)}")
-    classes = tuple(
-        ShapeClass(c["name"], c.get("when", "")) for c in entry.get("shape_classes", [{"name": "any"}])
-    )
+    classes = tuple(ShapeClass(c["name"], c.get("when", "")) for c in entry.get("shape_classes", [{"name": "any"}]))
     if not any(not c.when for c in classes):
         _fail(f"{where}: shape_classes", "no class serves every shape", 'add { name = "any" }')
     attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))

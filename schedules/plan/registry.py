@@ -91,6 +91,8 @@ def write_registry(ops: list[Op], algebras: list[str], targets: list[Target], va
             rows.append("{" + ", ".join(f"{{{f}, {c}}}" for f, c in row) + "}")
         out.append("    {" + ", ".join(rows) + "},")
     out.append("};")
-    out.append("Cell cell(int op, int algebra, DType dtype) { return cells[op][algebra + 1][static_cast<int>(dtype)]; }")
+    out.append(
+        "Cell cell(int op, int algebra, DType dtype) { return cells[op][algebra + 1][static_cast<int>(dtype)]; }"
+    )
     out.append("}  // namespace nitrix")
     return "\n".join(out) + "\n"

@@ -1,6 +1,7 @@
 """Multiplies ops, algebras, dtypes, shape classes and targets into variants."""
 
 import dataclasses
+import itertools
 import re
 
 from .manifest import Op, ShapeClass
@@ -58,7 +59,7 @@ def enumerate_variants(ops: list[Op], targets: list[Target], subset: str = "") -
                 # The naive form of every cell is always built: it is what everything falls back to.
                 cell = [v for v in cell if v.target.name == "naive" or re.search(subset, v.id)]
                 cell.sort(key=lambda v: -v.priority)
-                for a, b in zip(cell, cell[1:], strict=False):
+                for a, b in itertools.pairwise(cell):
                     if a.priority == b.priority:
                         raise PlanError(
                             f"{a.id} and {b.id} have equal priority {a.priority}: give their targets different ones"

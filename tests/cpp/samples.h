@@ -27,12 +27,18 @@ inline double draw(Kind kind, bool is_float32, std::mt19937_64 &rng) {
     const double inf = std::numeric_limits<double>::infinity();
     const unsigned pick = rng() % 64;
     switch (kind) {
-    case Kind::random: return u;
-    case Kind::integers: return std::floor(u * 4);  // ties
-    case Kind::nonfinite: return pick == 0 ? inf : pick == 1 ? -inf : pick == 2 ? NAN : pick == 3 ? -0.0 : u;
-    case Kind::denormal: return u * (is_float32 ? 1e-39 : 1e-310);
-    case Kind::wide: return std::ldexp(u, static_cast<int>(rng() % 60) - 30);
-    case Kind::zeros: return pick & 1 ? 0.0 : -0.0;
+    case Kind::random:
+        return u;
+    case Kind::integers:
+        return std::floor(u * 4); // ties
+    case Kind::nonfinite:
+        return pick == 0 ? inf : pick == 1 ? -inf : pick == 2 ? NAN : pick == 3 ? -0.0 : u;
+    case Kind::denormal:
+        return u * (is_float32 ? 1e-39 : 1e-310);
+    case Kind::wide:
+        return std::ldexp(u, static_cast<int>(rng() % 60) - 30);
+    case Kind::zeros:
+        return pick & 1 ? 0.0 : -0.0;
     }
     return u;
 }
@@ -42,7 +48,8 @@ class Tensor {
 public:
     Tensor(nitrix::DType dtype, std::vector<int64_t> shape) : shape(std::move(shape)), dtype_(dtype) {
         int64_t n = 1;
-        for (const int64_t s : this->shape) n *= s;
+        for (const int64_t s : this->shape)
+            n *= s;
         bytes.assign(static_cast<size_t>(n) * nitrix::dtype_bytes(dtype), 0);
     }
     void fill(Kind kind, std::mt19937_64 &rng) {
@@ -62,8 +69,13 @@ public:
     DLTensor view() {
         static const DLDataType types[] = {
             {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
-        return {bytes.data(), {kDLCPU, 0}, static_cast<int32_t>(shape.size()), types[static_cast<int>(dtype_)],
-                shape.data(), strides.empty() ? nullptr : strides.data(), 0};
+        return {bytes.data(),
+                {kDLCPU, 0},
+                static_cast<int32_t>(shape.size()),
+                types[static_cast<int>(dtype_)],
+                shape.data(),
+                strides.empty() ? nullptr : strides.data(),
+                0};
     }
     // The same elements with the last two dimensions stored the other way round.
     void store_transposed() {
@@ -89,7 +101,8 @@ private:
 inline int64_t first_difference(const Tensor &x, const Tensor &y, nitrix::DType dtype) {
     const size_t size = static_cast<size_t>(nitrix::dtype_bytes(dtype));
     for (size_t i = 0; i < x.bytes.size(); i += size) {
-        if (!std::memcmp(&x.bytes[i], &y.bytes[i], size)) continue;
+        if (!std::memcmp(&x.bytes[i], &y.bytes[i], size))
+            continue;
         double a = 0, b = 0;
         if (dtype == nitrix::DType::f32) {
             float f, g;
@@ -100,9 +113,10 @@ inline int64_t first_difference(const Tensor &x, const Tensor &y, nitrix::DType 
             std::memcpy(&a, &x.bytes[i], 8);
             std::memcpy(&b, &y.bytes[i], 8);
         }
-        if (!(std::isnan(a) && std::isnan(b))) return static_cast<int64_t>(i / size);
+        if (!(std::isnan(a) && std::isnan(b)))
+            return static_cast<int64_t>(i / size);
     }
     return -1;
 }
 
-}  // namespace samples
+} // namespace samples
