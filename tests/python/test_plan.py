@@ -1,5 +1,7 @@
 """The manifest's validator, the targets' front matter, and the enumeration of variants."""
 
+import re
+
 import pytest
 from plan.headers import write_header
 from plan.manifest import ManifestError, load, parse_shape
@@ -22,10 +24,10 @@ arguments = [
 """
 
 
-def load_text(tmp_path, text):
+def load_text(tmp_path, text, algebras=("real", "log")):
     path = tmp_path / "manifest.toml"
     path.write_text(text)
-    return load(path, ["real", "log"])
+    return load(path, list(algebras))
 
 
 def test_the_manifest_of_this_tree_is_valid(root):
@@ -49,7 +51,7 @@ def test_a_good_entry(tmp_path):
         ('["float32"]', '["float31"]', r"dtypes: got 'float31'; write one of 'float32'"),
         ('["float32"]', "[]", r"lacks 'dtypes'"),
         ('role = "output"', 'role = "input"', r"wrong side of '->'"),
-        ('role = "output"', 'role = "result"', r"write one of 'input', 'output', 'residual'"),
+        ('role = "output"', 'role = "result"', r"write one of 'input', 'structure', 'output'"),
         ('name = "B"', 'name = "a"', r"two arguments are called 'a'"),
         ('family = "contraction"', 'family = "contract"', r"family: got 'contract'; write one of 'contraction'"),
         ('doc = "A product."', "", r"lacks 'doc'"),
@@ -112,3 +114,30 @@ def test_the_header_has_a_function_and_its_workspace_size(tmp_path):
     header = write_header(load_text(tmp_path, GOOD))
     assert "nitrix_product(const DLTensor *a, const DLTensor *b, DLTensor *c, const char *semiring," in header
     assert "nitrix_product_workspace_size(" in header
+
+
+def test_the_entries_of_the_documentation_are_valid(tmp_path, root):
+    blocks = re.findall(r"```toml\n(.*?)```", (root / "docs/manifest.md").read_text(), re.S)
+    ops = {op.name: op for op in load_text(tmp_path, "\n".join(blocks), ["real", "log", "tropical_max_plus"])}
+    assert set(ops) == {"matmul", "matmul_argmax", "conv", "edge_aggregate", "matmul_partial", "median"}
+    assert ops["conv"].ranks == (1, 2, 3) and ops["conv"].arguments[0].dims == ("*spatial", "c_in")
+    assert [a.name for a in ops["edge_aggregate"].arguments if a.optional or a.many] == ["edge_attr", "weights"]
+    assert ops["matmul"].shape_classes[1].when == "n == 1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ranks = [1, 2, 3]", "", r"uses \*spatial but lacks 'ranks'"),
+        ('shape_function = "convolution"', 'shape_function = "warp"', r"got 'warp'; write one of 'convolution'"),
+        ('dims = "*spatial, c_out", ', "", r"argument 'y': lacks 'dims'"),
+        ('shape_function = "convolution"', "", r"needs one of 'shape' and 'shape_function'"),
+        ("min = 1, doc", "min = 1, dok", r"an attribute lacks 'doc'"),
+        ('default = [1], min = 1, doc = "step of the k', 'default = 1, doc = "step of the k', r"default 1 is no ints"),
+    ],
+)
+def test_mistakes_under_a_shape_function(tmp_path, root, old, new, message):
+    (conv,) = re.findall(r"```toml\n(\[op\.conv\].*?)```", (root / "docs/manifest.md").read_text(), re.S)
+    assert old in conv
+    with pytest.raises(ManifestError, match=message):
+        load_text(tmp_path, conv.replace(old, new, 1))
