@@ -9,7 +9,7 @@ from nitrix._kinds import SupportsDLPack
 from nitrix._ops import FUNCTIONS, OPS
 from nitrix.semiring import Semiring, algebra_name
 
-_OPTIONS = {"backend": "auto", "threads": 0, "variant": None, "mode": None}
+_OPTIONS: dict[str, Any] = {"backend": "auto", "threads": 0, "variant": None, "mode": None}
 
 
 def explain(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attributes: Any) -> dict[str, Any]:
@@ -21,7 +21,8 @@ def explain(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attributes:
     >>> nitrix.explain(semiring_matmul, A, B, semiring=TROPICAL_MIN_PLUS)  # doctest: +SKIP
     """
     found, values, options = _resolve(op, attributes)
-    return json.loads(found.explain(arrays, values, *options))
+    answer: dict[str, Any] = json.loads(found.explain(arrays, values, *options))
+    return answer
 
 
 def workspace_size(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attributes: Any) -> int:
@@ -32,12 +33,14 @@ def workspace_size(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attr
 
 def info() -> dict[str, Any]:
     """The library: version, this machine's features, targets, ops, algebras, and every variant with its id."""
-    return json.loads(_nitrix.info())
+    answer: dict[str, Any] = json.loads(_nitrix.info())
+    return answer
 
 
 def counters() -> dict[str, int]:
     """How many calls each variant has served so far in this process, by id."""
-    return json.loads(_nitrix.counters())
+    answer: dict[str, int] = json.loads(_nitrix.counters())
+    return answer
 
 
 def last_variant() -> str:
@@ -49,10 +52,11 @@ def last_variant() -> str:
 
 
 def _resolve(op: Any, keywords: dict[str, Any]) -> tuple[_nitrix.Op, tuple[Any, ...], tuple[Any, ...]]:
+    defaults: dict[str, Any] = {}
     if isinstance(op, str):
         if op not in OPS:
             raise ValueError(f"unknown op '{op}'; this build has {', '.join(OPS)}")
-        found, defaults = OPS[op], {}
+        found = OPS[op]
     elif callable(op) and op in FUNCTIONS:
         found, defaults = FUNCTIONS[op]
     else:

@@ -4,8 +4,9 @@ An algebra combines two numbers with one operation and reduces with another: REA
 TROPICAL_MIN_PLUS adds and takes the smallest, which makes a matrix product a step of a shortest-path search.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nitrix._kinds import Array, SupportsDLPack
 from nitrix._ops import ALGEBRAS, FUNCTIONS, OPS
@@ -36,7 +37,7 @@ SEMIRINGS: dict[str, Semiring] = {
 }
 """Every algebra of this build by name. Each is also a constant of this module: "log" is LOG."""
 
-REAL: Semiring
+REAL: Semiring = SEMIRINGS["real"]
 LOG: Semiring
 TROPICAL_MAX_PLUS: Semiring
 TROPICAL_MIN_PLUS: Semiring
@@ -68,7 +69,7 @@ def algebra_name(semiring: Semiring | str) -> str:
     return name
 
 
-_matmul = OPS["semiring_matmul"].call
+_matmul: Callable[..., Any] = OPS["semiring_matmul"].call
 
 
 def semiring_matmul(
@@ -133,12 +134,14 @@ def semiring_matmul(
 
     The GIL is free while the kernel runs.
     """
-    return _matmul((A, B), (algebra_name(semiring),), out, backend, threads, variant, mode)
+    product: Array = _matmul((A, B), (algebra_name(semiring),), out, backend, threads, variant, mode)
+    return product
 
 
 def reference_semiring_matmul(A: Array, B: SupportsDLPack, *, semiring: Semiring | str) -> Array:
     """:func:`semiring_matmul` by the naive variant: the same bits, from the shortest path through the code."""
-    return _matmul((A, B), (algebra_name(semiring),), None, "naive", 0, None, None)
+    product: Array = _matmul((A, B), (algebra_name(semiring),), None, "naive", 0, None, None)
+    return product
 
 
 FUNCTIONS[semiring_matmul] = (OPS["semiring_matmul"], {"semiring": REAL})

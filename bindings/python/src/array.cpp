@@ -1,5 +1,7 @@
 #include "array.h"
 
+#include <nanobind/stl/string.h>
+
 #include <cstring>
 
 #define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
@@ -21,13 +23,20 @@ struct NamedDtype {
 };
 
 constexpr NamedDtype named_dtypes[] = {
-    {"bool", {kDLBool, 8, 1}, NPY_BOOL},          {"uint8", {kDLUInt, 8, 1}, NPY_UINT8},
-    {"uint16", {kDLUInt, 16, 1}, NPY_UINT16},     {"uint32", {kDLUInt, 32, 1}, NPY_UINT32},
-    {"uint64", {kDLUInt, 64, 1}, NPY_UINT64},     {"int8", {kDLInt, 8, 1}, NPY_INT8},
-    {"int16", {kDLInt, 16, 1}, NPY_INT16},        {"int32", {kDLInt, 32, 1}, NPY_INT32},
-    {"int64", {kDLInt, 64, 1}, NPY_INT64},        {"float16", {kDLFloat, 16, 1}, NPY_FLOAT16},
-    {"float32", {kDLFloat, 32, 1}, NPY_FLOAT32},  {"float64", {kDLFloat, 64, 1}, NPY_FLOAT64},
-    {"bfloat16", {kDLBfloat, 16, 1}, NPY_NOTYPE}, {"complex64", {kDLComplex, 64, 1}, NPY_COMPLEX64},
+    {"bool", {kDLBool, 8, 1}, NPY_BOOL},
+    {"uint8", {kDLUInt, 8, 1}, NPY_UINT8},
+    {"uint16", {kDLUInt, 16, 1}, NPY_UINT16},
+    {"uint32", {kDLUInt, 32, 1}, NPY_UINT32},
+    {"uint64", {kDLUInt, 64, 1}, NPY_UINT64},
+    {"int8", {kDLInt, 8, 1}, NPY_INT8},
+    {"int16", {kDLInt, 16, 1}, NPY_INT16},
+    {"int32", {kDLInt, 32, 1}, NPY_INT32},
+    {"int64", {kDLInt, 64, 1}, NPY_INT64},
+    {"float16", {kDLFloat, 16, 1}, NPY_FLOAT16},
+    {"float32", {kDLFloat, 32, 1}, NPY_FLOAT32},
+    {"float64", {kDLFloat, 64, 1}, NPY_FLOAT64},
+    {"bfloat16", {kDLBfloat, 16, 1}, NPY_NOTYPE},
+    {"complex64", {kDLComplex, 64, 1}, NPY_COMPLEX64},
     {"complex128", {kDLComplex, 128, 1}, NPY_COMPLEX128},
 };
 
@@ -80,8 +89,9 @@ void view_numpy(PyArrayObject *array, const std::string &op, const std::string &
         view.shape[d] = shape[d];
         view.strides[d] = strides[d] / item;
         if (view.strides[d] * item != strides[d] && shape[d] > 1)
-            raise(PyExc_ValueError, op, ": ", name, " has a stride of ", strides[d], " bytes, which is not a multiple of ",
-                  "its item size ", item, ": copy it with numpy.ascontiguousarray(", name, ")");
+            raise(PyExc_ValueError, op, ": ", name, " has a stride of ", strides[d],
+                  " bytes, which is not a multiple of ", "its item size ", item,
+                  ": copy it with numpy.ascontiguousarray(", name, ")");
     }
 }
 
@@ -116,8 +126,8 @@ PyObject *view_dlpack(PyObject *object, const std::string &op, const std::string
         const auto *managed =
             static_cast<DLManagedTensorVersioned *>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
         if (managed->version.major != DLPACK_MAJOR_VERSION)
-            raise(PyExc_TypeError, op, ": ", name, " (", type_name(object), ") speaks DLPack ", managed->version.major, ".",
-                  managed->version.minor, "; nitrix speaks ", DLPACK_MAJOR_VERSION, ".", DLPACK_MINOR_VERSION);
+            raise(PyExc_TypeError, op, ": ", name, " (", type_name(object), ") speaks DLPack ", managed->version.major,
+                  ".", managed->version.minor, "; nitrix speaks ", DLPACK_MAJOR_VERSION, ".", DLPACK_MINOR_VERSION);
         if (written && (managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY))
             raise(PyExc_ValueError, op, ": ", name, " is read-only");
         if (written && (managed->flags & DLPACK_FLAG_BITMASK_IS_COPIED))
@@ -165,8 +175,8 @@ ArrayView &ArrayList::append(PyObject *object, const std::string &op, const std:
         view_numpy(reinterpret_cast<PyArrayObject *>(object), op, name, written, view);
     } else if (PyArray_Check(object)) {
         if (PyObject_HasAttrString(object, "mask"))
-            raise(PyExc_TypeError, op, ": ", name, " is a masked array, and nitrix would not see its mask: fill it with ",
-                  name, ".filled(...)");
+            raise(PyExc_TypeError, op, ": ", name,
+                  " is a masked array, and nitrix would not see its mask: fill it with ", name, ".filled(...)");
         view_numpy(reinterpret_cast<PyArrayObject *>(object), op, name, written, view);
     } else {
         capsules_[size_] = view_dlpack(object, op, name, written, view);

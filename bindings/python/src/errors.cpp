@@ -62,13 +62,20 @@ void add_note(const std::string &note) {
 
 void raise_status(nitrix_status status, const std::string &message) {
     switch (status) {
-    case NITRIX_ERROR_VALUE: raise(PyExc_ValueError, message);
-    case NITRIX_ERROR_TYPE: raise(PyExc_TypeError, message);
-    case NITRIX_ERROR_UNSUPPORTED: raise(PyExc_NotImplementedError, message);
-    case NITRIX_ERROR_FALLBACK: raise(fallback_error, message);
-    case NITRIX_ERROR_MEMORY: raise(PyExc_MemoryError, message);
-    case NITRIX_ERROR_VERIFY: raise(verify_error, message);
-    default: raise(PyExc_RuntimeError, nitrix_status_name(status), ": ", message);
+    case NITRIX_ERROR_VALUE:
+        raise(PyExc_ValueError, message);
+    case NITRIX_ERROR_TYPE:
+        raise(PyExc_TypeError, message);
+    case NITRIX_ERROR_UNSUPPORTED:
+        raise(PyExc_NotImplementedError, message);
+    case NITRIX_ERROR_FALLBACK:
+        raise(fallback_error, message);
+    case NITRIX_ERROR_MEMORY:
+        raise(PyExc_MemoryError, message);
+    case NITRIX_ERROR_VERIFY:
+        raise(verify_error, message);
+    default:
+        raise(PyExc_RuntimeError, nitrix_status_name(status), ": ", message);
     }
 }
 

@@ -27,6 +27,13 @@ const char *optional_string(const std::string &op, const char *name, nb::handle 
     return utf8(value.ptr());
 }
 
+int64_t integer(PyObject *value) {
+    const Py_ssize_t i = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (i == -1 && PyErr_Occurred())
+        throw nb::python_error();
+    return i;
+}
+
 nitrix_mode read_mode(const std::string &op, nb::handle value) {
     const char *mode = optional_string(op, "mode", value);
     if (!mode)
@@ -44,6 +51,8 @@ int32_t read_threads(const std::string &op, nb::handle value) {
     if (!PyIndex_Check(value.ptr()))
         raise(PyExc_TypeError, op, ": threads must be an integer, got ", Py_TYPE(value.ptr())->tp_name);
     const Py_ssize_t threads = PyNumber_AsSsize_t(value.ptr(), nullptr); // clips what does not fit
+    if (threads == -1 && PyErr_Occurred())
+        throw nb::python_error();
     if (threads < 0 || threads > std::numeric_limits<int32_t>::max())
         raise(PyExc_ValueError, op, ": threads must be 0 (as configured) or a positive 32-bit number, got ",
               nb::str(value).c_str());
@@ -78,7 +87,7 @@ AttributeList::AttributeList(const std::string &op, const std::vector<std::strin
             attribute.kind = NITRIX_ATTRIBUTE_FLOAT;
             attribute.f = PyFloat_AS_DOUBLE(value);
         } else if (PyIndex_Check(value)) {
-            attribute.i = nb::cast<int64_t>(nb::steal(PyNumber_Index(value)));
+            attribute.i = integer(value);
         } else if (PyTuple_Check(value) || PyList_Check(value)) {
             attribute.kind = NITRIX_ATTRIBUTE_INTS;
             std::vector<int64_t> &list = lists_.emplace_back();
@@ -86,13 +95,13 @@ AttributeList::AttributeList(const std::string &op, const std::vector<std::strin
                 if (!PyIndex_Check(entry.ptr()))
                     raise(PyExc_TypeError, op, ": ", names[i], " must hold integers, got ",
                           Py_TYPE(entry.ptr())->tp_name);
-                list.push_back(nb::cast<int64_t>(nb::steal(PyNumber_Index(entry.ptr()))));
+                list.push_back(integer(entry.ptr()));
             }
             attribute.i = static_cast<int64_t>(list.size());
             attribute.ints = list.data(); // survives a growing lists_: a moved vector keeps its memory
         } else {
-            raise(PyExc_TypeError, op, ": ", names[i],
-                  " must be a string, a number or a sequence of integers, got ", Py_TYPE(value)->tp_name);
+            raise(PyExc_TypeError, op, ": ", names[i], " must be a string, a number or a sequence of integers, got ",
+                  Py_TYPE(value)->tp_name);
         }
     }
 }
