@@ -294,6 +294,8 @@ def _euclidean_cases(draw: Draw):
     yield "zeros_of_both_signs", draw.choice([0.0, -0.0], 4, 5), draw.choice([0.0, -0.0], 5, 4)
     tiny = draw.dtype.type(np.finfo(draw.dtype).smallest_normal)
     yield "denormals", draw.uniform(4, 5) * tiny, draw.uniform(5, 4) * tiny
+    small = np.sqrt(tiny) / 4
+    yield "denormal_squares", draw.uniform(4, 5) * small, draw.uniform(5, 4) * small
 
 
 def _tropical_cases(draw: Draw, algebra: str):
