@@ -1,0 +1,1 @@
+"""The steps of docs/examples/demo.py: one file per idea, one small function per answer."""
