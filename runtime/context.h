@@ -27,7 +27,9 @@ struct KernelContext {
     size_t workspace_size;
     std::atomic<size_t> workspace_used{0};
     std::atomic<int64_t> bytes{0}, peak_bytes{0};
-    char error[512] = "";
+    char error[512]; // "" until an error is reported
+
+    KernelContext() { error[0] = 0; }
 };
 
 } // namespace nitrix

@@ -43,6 +43,7 @@ struct Op {
     const Attribute *attributes;
     int n_attributes;
     bool has_algebra;
+    double (*flops)(const int64_t *dims); // of one item of the batch; nullptr: not stated
 };
 
 struct Algebra {
@@ -59,6 +60,7 @@ struct Target {
     const char *const *cpu_features;
     int n_cpu_features;
     int priority;
+    bool reference; // runs only when named, and as what verify compares its rounding class with
 };
 
 using Kernel = int (*)(void **arguments);
@@ -71,7 +73,9 @@ struct Variant {
     int priority;
     const char *condition;                         // of its shape class, as text; nullptr: none
     bool (*applies)(const int64_t *dims);          // nullptr: always
-    int64_t (*scratch_bytes)(const int64_t *dims); // upper bound of one call's scratch memory on one thread
+    // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known.
+    int64_t (*scratch_bytes)(const int64_t *dims, int64_t threads);
+    double tolerance; // largest relative error against the reference that is allowed; only 0 is chosen unless named
 };
 
 // The rows of one (op, algebra, dtype), best first.
@@ -94,6 +98,9 @@ int find_algebra(const char *name); // -1 when unknown
 const Variant *find_variant(const char *id);
 
 const char *dtype_name(DType dtype);
-int dtype_bytes(DType dtype);
+constexpr int dtype_bytes(DType dtype) {
+    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1};
+    return bytes[static_cast<int>(dtype)];
+}
 
 } // namespace nitrix

@@ -116,7 +116,7 @@ static std::string explain(const Call &call) {
         zero |= call.batch[d] == 0;
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
-    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims));
+    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims, call.options.threads));
     json.key("notes").open('[');
     if (zero)
         json.value("a size of zero is answered without a kernel");
@@ -132,7 +132,7 @@ static std::string explain(const Call &call) {
         json.field("reason", takes                      ? refusal_sentence(v, refusal, call)
                              : refusal == Refusal::none ? std::string("a better one serves the call")
                                                         : refusal_sentence(v, refusal, call));
-        json.field("scratch_bytes", v.scratch_bytes(call.dims)).close('}');
+        json.field("scratch_bytes", v.scratch_bytes(call.dims, call.options.threads)).close('}');
         taken |= takes;
     }
     json.close(']').close('}');
@@ -162,7 +162,8 @@ extern "C" nitrix_status nitrix_explain(const char *op, DLTensor *const *arrays,
                                         const nitrix_attribute *attributes, int32_t n_attributes,
                                         const nitrix_options *options, char *text, size_t capacity, size_t *needed) {
     return guarded([&] {
-        const Call call = bind_call(op, arrays, n_arrays, attributes, n_attributes, options, false);
+        Call call;
+        bind_call({op_named(op), arrays, n_arrays, attributes, n_attributes, options}, false, call);
         copy_out(explain(call), text, capacity, needed);
     });
 }

@@ -1,20 +1,24 @@
 // Runs a bound call: answers sizes of zero, collapses the batch, hands Halide its buffers.
 #include <HalideRuntime.h>
 
-#include <climits>
-#include <cstring>
+#include <algorithm>
+#include <new>
 
 #include "call.h"
 #include "dispatch.h"
 #include "error.h"
 #include "halide_hooks.h"
 #include "run.h"
+#include "scratch.h"
+#include "verify.h"
 
 namespace nitrix {
 
 thread_local const char *last_variant = "";
 
 namespace {
+
+bool fits_32_bits(int64_t value) { return value == static_cast<int32_t>(value); }
 
 // The leading dimensions of a call with one stride per array, neighbours merged where every array allows it.
 struct Batch {
@@ -38,10 +42,23 @@ Batch collapse_batch(const Call &call) {
         bool joins = batch.rank > 0;
         for (int i = 0; joins && i < n; ++i)
             joins = batch.stride[i][batch.rank - 1] == step[i] * call.batch[d];
+        // What a kernel cannot count stays a loop of the runtime.
+        joins = joins && fits_32_bits(call.batch[d] * batch.extent[batch.rank - 1]);
         const int r = joins ? batch.rank - 1 : batch.rank++;
         batch.extent[r] = call.batch[d] * (joins ? batch.extent[r] : 1);
         for (int i = 0; i < n; ++i)
             batch.stride[i][r] = step[i];
+    }
+    if (batch.rank > 0) {
+        bool fits = fits_32_bits(batch.extent[batch.rank - 1]);
+        for (int i = 0; i < n; ++i)
+            fits &= fits_32_bits(batch.stride[i][batch.rank - 1]);
+        if (!fits && batch.rank < max_rank) {
+            batch.extent[batch.rank] = 1;
+            for (int i = 0; i < n; ++i)
+                batch.stride[i][batch.rank] = 0;
+            ++batch.rank;
+        }
     }
     return batch;
 }
@@ -62,42 +79,46 @@ halide_type_t halide_type(DType dtype) {
     return {halide_type_float, 32, 1};
 }
 
+// Room for the worst case, of which fill_buffers writes what the call has: no constructor runs over the rest.
 struct Buffers {
-    halide_buffer_t buffer[max_arguments];
-    halide_dimension_t dims[max_arguments][max_dims + 1];
+    halide_buffer_t *buffer() { return reinterpret_cast<halide_buffer_t *>(buffers); }
+    halide_dimension_t *dims(int argument) { return reinterpret_cast<halide_dimension_t *>(dimensions[argument]); }
+
+private:
+    alignas(halide_buffer_t) unsigned char buffers[max_arguments * sizeof(halide_buffer_t)];
+    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_dims + 1) * sizeof(halide_dimension_t)];
 };
 
-// Kernels index with 32 bits: an extent or the reach of a stride beyond that is refused before any write.
-int32_t to_32_bits(const Call &call, int argument, int64_t value) {
-    if (value > INT32_MAX || value < INT32_MIN)
+// A Halide dimension counts with 32 bits (the offsets that kernels compute from it have 64): what does not fit is
+// refused before any write.
+halide_dimension_t dimension(const Call &call, int argument, int64_t extent, int64_t stride) {
+    if (!fits_32_bits(extent) || !fits_32_bits(stride))
         refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": argument '" +
-                                             call.op->arguments[argument].name + "': a size or stride of " +
-                                             std::to_string(value) + " elements exceeds the kernels' 32-bit indices");
-    return static_cast<int32_t>(value);
+                                             call.op->arguments[argument].name + "': a size of " +
+                                             std::to_string(extent) + " with a stride of " + std::to_string(stride) +
+                                             " elements: each must be below 2147483648");
+    return {0, static_cast<int32_t>(extent), static_cast<int32_t>(stride), 0};
 }
 
 // One buffer per argument: core dimensions innermost first, then the batch.
 void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
+    const int last = batch.rank - 1;
     for (int i = 0; i < call.op->n_arguments; ++i) {
         const Array &a = call.arrays[i];
         const int core = call.op->arguments[i].rank;
-        int64_t reach = 0;
+        halide_dimension_t *dims = out.dims(i);
         for (int c = 0; c < core; ++c) {
             const int d = a.rank - 1 - c;
-            out.dims[i][c] = {0, to_32_bits(call, i, a.shape[d]), to_32_bits(call, i, a.strides[d]), 0};
-            reach += (a.shape[d] - 1) * (a.strides[d] < 0 ? -a.strides[d] : a.strides[d]);
+            // Of a single element the stride means nothing, and NumPy leaves anything there.
+            new (dims + c) halide_dimension_t(dimension(call, i, a.shape[d], a.shape[d] == 1 ? 1 : a.strides[d]));
         }
-        const int last = batch.rank - 1;
-        const int64_t items = batch.rank ? batch.extent[last] : 1, step = batch.rank ? batch.stride[i][last] : 0;
-        reach += (items - 1) * (step < 0 ? -step : step);
-        to_32_bits(call, i, (reach + 1) * dtype_bytes(a.dtype));
-        out.dims[i][core] = {0, to_32_bits(call, i, items), to_32_bits(call, i, step), 0};
-        halide_buffer_t &b = out.buffer[i];
-        b = halide_buffer_t();
+        new (dims + core) halide_dimension_t(batch.rank ? dimension(call, i, batch.extent[last], batch.stride[i][last])
+                                                        : halide_dimension_t{0, 1, 0, 0});
+        halide_buffer_t &b = *new (out.buffer() + i) halide_buffer_t();
         b.host = reinterpret_cast<uint8_t *>(a.data);
         b.type = halide_type(a.dtype);
         b.dimensions = core + 1;
-        b.dim = out.dims[i];
+        b.dim = dims;
     }
 }
 
@@ -105,7 +126,7 @@ void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kern
     void *context = &kernel;
     void *arguments[max_arguments + 1] = {&context};
     for (int i = 0; i < n; ++i)
-        arguments[i + 1] = &buffers.buffer[i];
+        arguments[i + 1] = buffers.buffer() + i;
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -168,7 +189,7 @@ bool answer_zero_size(const Call &call) {
 
 } // namespace
 
-void run_variant(const Call &call, const Variant &variant) {
+int64_t run_variant(const Call &call, const Variant &variant) {
     install_halide_hooks();
     const KeepDenormals mode;
     const Batch batch = collapse_batch(call);
@@ -179,34 +200,36 @@ void run_variant(const Call &call, const Variant &variant) {
     kernel.threads = call.options.threads;
     kernel.workspace = call.options.workspace;
     kernel.workspace_size = call.options.workspace_size;
-    int64_t index[max_rank] = {};
+    int64_t index[max_rank];
+    std::fill_n(index, batch.rank, 0);
     for (;;) { // the kernel loops over the last of the merged dimensions, this loop over the others
-        kernel.workspace_used = 0;
+        kernel.workspace_used.store(0, std::memory_order_relaxed);
         launch(variant, buffers, call.op->n_arguments, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];
             const int64_t back = index[d] < batch.extent[d] ? 0 : batch.extent[d];
             for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer[i].host += batch.stride[i][d] * (1 - back) * dtype_bytes(call.arrays[i].dtype);
+                buffers.buffer()[i].host += batch.stride[i][d] * (1 - back) * dtype_bytes(call.arrays[i].dtype);
             if (!back)
                 break;
             index[d] = 0;
         }
         if (d < 0)
-            break;
+            return kernel.peak_bytes.load(std::memory_order_relaxed);
     }
-    count_served(variant);
-    last_variant = variant.id;
 }
 
 size_t workspace_bytes(const Call &call) {
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
-    const int64_t scratch = choose(call).variant->scratch_bytes(call.dims);
-    constexpr int64_t bookkeeping = 256, buffers = 8; // headers, alignment and slack of each buffer of a kernel
-    return scratch ? static_cast<size_t>(scratch + bookkeeping * buffers) : 0;
+    const Variant &variant = *choose(call).variant;
+    const int64_t scratch = variant.scratch_bytes(call.dims, call.options.threads);
+    if (scratch < 0)
+        refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": the scratch memory of " + variant.id +
+                                             " is not known from shapes alone");
+    return scratch ? static_cast<size_t>(scratch) + scratch_overhead * scratch_blocks(call.options.threads) : 0;
 }
 
 void run(const Call &call) {
@@ -215,7 +238,12 @@ void run(const Call &call) {
     const Choice choice = choose(call);
     if (choice.fallback)
         report_fallback(call, choice);
-    run_variant(call, *choice.variant);
+    if (call.options.mode == NITRIX_MODE_VERIFY)
+        run_verified(call, *choice.variant);
+    else
+        run_variant(call, *choice.variant);
+    count_served(*choice.variant);
+    last_variant = choice.variant->id;
 }
 
 } // namespace nitrix

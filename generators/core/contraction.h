@@ -41,6 +41,7 @@ public:
     const Func a, b;
     Func c;
     const Expr rows, columns, depth;
+    std::string shape_class; // of the manifest: which of the target's forms is wanted
     const Type type;
 
     // What the two forms define, for the schedule.
@@ -53,10 +54,12 @@ public:
     RDom nan_k, nan_i, nan_j, poisoned;
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
 
-    // Scratch bytes of one call as a function of the shape, set by the schedule.
+    // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
+    // parallel loops; set by the schedule. Negative: not known from these.
     Expr scratch_bytes;
     static Expr shape_rows() { return Halide::Internal::Variable::make(Halide::Int(64), "m"); }
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
+    static Expr shape_threads() { return Halide::Internal::Variable::make(Halide::Int(64), "threads"); }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
 private:

@@ -6,22 +6,41 @@ namespace nitrix {
 
 using namespace Halide;
 
+Expr nan_scan_bytes(const family::Contraction &f) {
+    return f.poison_stage < 0 ? cast<int64_t>(0) : f.shape_rows() + f.shape_columns();
+}
+
+void plain_form(family::Contraction &f) {
+    f.whole();
+    f.partial.compute_at(f.c, f.blocks);
+    if (f.poison_stage >= 0) {
+        const LoopLevel item(f.c, f.batch);
+        f.nan_a.compute_at(item);
+        f.nan_b.compute_at(item);
+        f.nan_any.compute_at(item);
+    }
+    f.scratch_bytes = nan_scan_bytes(f);
+}
+
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
 static void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     RVar ko("nan_ko"), ki("nan_ki");
     Var lane("lane");
-    f.nan_a.compute_root();
+    const LoopLevel item(f.c, f.batch);
+    f.nan_a.compute_at(item);
     Func part = f.nan_a.update().split(f.nan_k, ko, ki, lanes, tail).rfactor(ki, lane);
     part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane);
-    f.nan_b.compute_root().vectorize(f.j, lanes, tail);
+    f.nan_b.compute_at(item).vectorize(f.j, lanes, tail);
     f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail);
-    f.nan_any.compute_root();
+    f.nan_any.compute_at(item);
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
 
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
+    if (f.shape_class == "small")
+        return plain_form(f);
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic");
@@ -71,8 +90,12 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
-    const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
-    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows);
+    const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
+    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
+    // Each thread packs its own block of rows.
+    const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
+    const Expr packed = size * depth * columns + copies * size * ((depth + 15) / 16 * 16) * min(rows, row_block);
+    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)));
 }
 
 } // namespace nitrix
