@@ -13,10 +13,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import oracle
 import pytest
 
 import nitrix
-import oracle
 from nitrix import _nitrix
 from nitrix.semiring import REAL, SEMIRINGS, Semiring, reference_semiring_matmul, semiring_matmul
 
@@ -113,7 +113,7 @@ def test_misaligned_data_gives_the_product_or_an_error():
     try:
         result = semiring_matmul(misaligned, B)
     except ValueError as error:
-        assert "A" in str(error)  # noqa: PT017
+        assert "A" in str(error)
     else:
         np.testing.assert_array_equal(result, C)
 
@@ -427,7 +427,7 @@ def test_many_threads_get_the_same_bits():
         for j in range(30):
             semiring = oracle.STRICT[(i + j) % len(oracle.STRICT)]
             got = semiring_matmul(x, y, semiring=semiring)
-            if semiring not in nitrix.last_variant() or not np.array_equal(got, expected[semiring]):
+            if semiring.replace("_", "-") not in nitrix.last_variant() or not np.array_equal(got, expected[semiring]):
                 wrong.append((i, j, semiring))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
