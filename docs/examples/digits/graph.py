@@ -49,6 +49,11 @@ def neighbour_graph(images: np.ndarray) -> tuple[Graph, Step]:
     with step.peer("scikit-learn's kneighbors"):
         distances, _ = NearestNeighbors(n_neighbors=K).fit(images.astype(np.float64)).kneighbors()
     got = np.sqrt(np.take_along_axis(squared, nearest, axis=1).astype(np.float64))
+    step.check(
+        "squared distances of all pairs, against SciPy's",
+        np.abs(squared - cdist(images, images, "sqeuclidean")).max(),
+        0,
+    )
     step.check("distances to the nearest, relative to scikit-learn's", relative_error(got, distances), 1e-12)
     step.say(f"{joined.sum() // 2:,} edges between {n:,} digits")
     return Graph(squared, nearest, joined), step
