@@ -179,7 +179,7 @@ public:
         std::copy(values.begin(), values.end(), data());
     }
     Array(const Array &other) : Array(other.shape(), Uninitialised{}) { std::copy_n(other.data(), size(), data()); }
-    Array(Array &&) = default; // what is moved from may only be assigned to or destroyed
+    Array(Array &&) noexcept = default; // what is moved from may only be assigned to or destroyed
     Array &operator=(Array other) noexcept {
         std::swap(memory_, other.memory_);
         std::swap(size_, other.size_);
