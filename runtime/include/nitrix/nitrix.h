@@ -148,8 +148,9 @@ typedef struct nitrix_attribute {
     const int64_t *ints;
 } nitrix_attribute;
 
-/* Any op by name: the arrays in the manifest's order, outputs last (a NULL entry leaves out an optional array). Attributes that are not given take their
- * defaults. Same checks and errors as the op's own function, which is a typed wrapper of this one. */
+/* Any op by name: the arrays in the manifest's order, outputs last (a NULL entry leaves out an optional array).
+ * Attributes that are not given take their defaults. Same checks and errors as the op's own function, which is a typed
+ * wrapper of this one. */
 NITRIX_API nitrix_status nitrix_call(const char *op, DLTensor *const *arrays, int32_t n_arrays,
                                      const nitrix_attribute *attributes, int32_t n_attributes,
                                      const nitrix_options *options);
@@ -159,9 +160,9 @@ NITRIX_API nitrix_status nitrix_workspace_size(const char *op, DLTensor *const *
                                                const nitrix_attribute *attributes, int32_t n_attributes,
                                                const nitrix_options *options, size_t *bytes);
 
-/* Which candidates the call would consider, and why each is taken or refused, as JSON (docs/explain.md). Nothing is computed and data pointers
- * may be NULL. Writes at most `capacity` bytes, always terminated; *needed (may be NULL) receives the full size with
- * the terminator. */
+/* Which candidates the call would consider, and why each is taken or refused, as JSON (docs/explain.md). Nothing is
+ * computed and data pointers may be NULL. Writes at most `capacity` bytes, always terminated; *needed (may be NULL)
+ * receives the full size with the terminator. */
 NITRIX_API nitrix_status nitrix_explain(const char *op, DLTensor *const *arrays, int32_t n_arrays,
                                         const nitrix_attribute *attributes, int32_t n_attributes,
                                         const nitrix_options *options, char *text, size_t capacity, size_t *needed);

@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+from typing import Any
+
+class Op:
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[tuple[str, Sequence[str], str]],
+        outputs: Sequence[tuple[str, Sequence[str], str]],
+        attributes: Sequence[str],
+    ) -> None: ...
+    def call(
+        self,
+        inputs: tuple[Any, ...],
+        attributes: tuple[Any, ...],
+        out: Any,
+        backend: str | None,
+        threads: int,
+        variant: str | None,
+        mode: str | None,
+    ) -> Any: ...
+    def explain(
+        self,
+        inputs: tuple[Any, ...],
+        attributes: tuple[Any, ...],
+        backend: str | None,
+        threads: int,
+        variant: str | None,
+        mode: str | None,
+    ) -> str: ...
+    def workspace_size(
+        self,
+        inputs: tuple[Any, ...],
+        attributes: tuple[Any, ...],
+        backend: str | None,
+        threads: int,
+        variant: str | None,
+        mode: str | None,
+    ) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def attributes(self) -> list[str]: ...
+
+def info() -> str: ...
+def counters() -> str: ...
+def last_variant() -> str: ...

@@ -1,0 +1,148 @@
+"""Matrix products over semirings.
+
+An algebra combines two numbers with one operation and reduces with another: REAL multiplies and adds,
+TROPICAL_MIN_PLUS adds and takes the smallest, which makes a matrix product a step of a shortest-path search.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nitrix._kinds import Array, SupportsDLPack
+from nitrix._ops import ALGEBRAS, FUNCTIONS, OPS
+
+
+@dataclass(frozen=True, slots=True)
+class Semiring:
+    """An algebra of the linked library, by name."""
+
+    name: str
+    """What the C interface and variant ids call it: "tropical_min_plus"."""
+    strict: bool
+    """Whether combining associates and distributes over the reduction. Reordered reductions need that."""
+    identity: float | bool
+    """What a reduction over nothing gives."""
+    annihilator: float | bool | None
+    """The z that makes every product with it the identity, so that entries can be masked; None if there is none."""
+
+
+def _number(value: float | bool | str | None) -> float | bool | None:
+    # JSON has no infinity: "-inf" stands in a string.
+    return float(value) if isinstance(value, str) else value
+
+
+SEMIRINGS: dict[str, Semiring] = {
+    a["name"]: Semiring(a["name"], a["strict"], _number(a["identity"]), _number(a["annihilator"]))  # type: ignore[arg-type]
+    for a in ALGEBRAS
+}
+"""Every algebra of this build by name. Each is also a constant of this module: "log" is LOG."""
+
+REAL: Semiring = SEMIRINGS["real"]
+LOG: Semiring
+TROPICAL_MAX_PLUS: Semiring
+TROPICAL_MIN_PLUS: Semiring
+BOOLEAN: Semiring
+EUCLIDEAN: Semiring
+globals().update({name.upper(): semiring for name, semiring in SEMIRINGS.items()})
+
+__all__ = [
+    "SEMIRINGS",
+    "Semiring",
+    "reference_semiring_matmul",
+    "semiring_matmul",
+    *(name.upper() for name in SEMIRINGS),
+]
+
+
+def __getattr__(name: str) -> Semiring:
+    known = ", ".join(n.upper() for n in SEMIRINGS)
+    raise AttributeError(f"module 'nitrix.semiring' has no attribute '{name}'; the algebras of this build are {known}")
+
+
+def algebra_name(semiring: Semiring | str) -> str:
+    """The algebra's name, once it is known to exist in this build."""
+    name = semiring.name if isinstance(semiring, Semiring) else semiring
+    if not isinstance(name, str):
+        raise TypeError(f"semiring must be a Semiring or its name, got {type(semiring).__name__}")
+    if name not in SEMIRINGS:
+        raise ValueError(f"semiring: unknown algebra '{name}'; this build has {', '.join(SEMIRINGS)}")
+    return name
+
+
+_matmul: Callable[..., Any] = OPS["semiring_matmul"].call
+
+
+def semiring_matmul(
+    A: Array,
+    B: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    variant: str | None = None,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """Matrix product over a semiring.
+
+    ``C[..., i, j] = reduce over k of combine(A[..., i, k], B[..., k, j])``, with the semiring's two operations: for
+    REAL the ordinary product, for TROPICAL_MIN_PLUS ``min over k of A[i, k] + B[k, j]``. No array of m x n x k entries
+    is ever formed. The order of the reduction depends on shapes alone, so the same call gives the same bits on every
+    run, for every number of threads.
+
+    Parameters
+    ----------
+    A : (..., m, k)
+    B : (..., k, n)
+        Arrays of one dtype: float32 or float64. Leading dimensions broadcast. Any strides; sizes of zero work, and
+        an empty k gives the semiring's identity.
+    semiring
+        One of the constants of this module, or its name.
+    backend
+        "auto" (then the variable ``NITRIX_BACKEND`` decides), "cpu", "cuda" or "naive".
+    out : (..., m, n)
+        Where the result goes, if given: writable, of the result's dtype and shape, not overlapping A or B.
+    threads
+        Most threads of this call; 0: ``NITRIX_NUM_THREADS``, else all cores.
+    variant
+        The id of the one variant that must serve the call (:func:`nitrix.info` lists them), or None.
+    mode
+        "off": the naive variant; "on": the best one; "verify": both, compared bit for bit.
+
+    Returns
+    -------
+    (..., m, n)
+        The product, of the dtype of A and B and of A's kind (a NumPy array for a NumPy array, a torch.Tensor for a
+        torch.Tensor, ...); ``out`` if that was given.
+
+    Raises
+    ------
+    TypeError
+        A, B or out is not an array, has another dtype than the others or one without a variant, or is not in CPU
+        memory. dtypes are never promoted.
+    ValueError
+        Shapes do not fit, ``out`` is read-only or overlaps an input, or an unknown semiring, backend, variant or mode.
+    NotImplementedError
+        Nothing compiled serves the call.
+    NitrixFallbackError, NitrixVerifyError
+        See :mod:`nitrix.errors`.
+
+    Warns
+    -----
+    NitrixBackendFallback
+        Another backend or variant than the one asked for served the call; once per kind of call.
+
+    The GIL is free while the kernel runs.
+    """
+    product: Array = _matmul((A, B), (algebra_name(semiring),), out, backend, threads, variant, mode)
+    return product
+
+
+def reference_semiring_matmul(A: Array, B: SupportsDLPack, *, semiring: Semiring | str) -> Array:
+    """:func:`semiring_matmul` by the naive variant: the same bits, from the shortest path through the code."""
+    product: Array = _matmul((A, B), (algebra_name(semiring),), None, "naive", 0, None, None)
+    return product
+
+
+FUNCTIONS[semiring_matmul] = (OPS["semiring_matmul"], {"semiring": REAL})
+FUNCTIONS[reference_semiring_matmul] = (OPS["semiring_matmul"], {"backend": "naive"})

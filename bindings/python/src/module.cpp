@@ -1,0 +1,39 @@
+// The extension nitrix._nitrix: a thin layer over nitrix.h. What users see is in the package beside it.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "array.h"
+#include "errors.h"
+#include "json.h"
+#include "op.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using nitrix::python::Op;
+
+NB_MODULE(_nitrix, m) {
+    nitrix::python::import_numpy();
+    nitrix::python::import_errors();
+    if (nitrix_version() != NITRIX_VERSION)
+        nitrix::python::raise(PyExc_ImportError, "nitrix's extension was built for version ", NITRIX_VERSION,
+                              " but is linked with version ", nitrix_version());
+
+    nb::class_<Op>(m, "Op")
+        .def(nb::init<std::string, const std::vector<Op::Argument> &, const std::vector<Op::Argument> &,
+                      std::vector<std::string>>(),
+             "name"_a, "inputs"_a, "outputs"_a, "attributes"_a)
+        .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
+             "variant"_a.none(), "mode"_a.none())
+        .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),
+             "mode"_a.none())
+        .def("workspace_size", &Op::workspace_size, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a,
+             "variant"_a.none(), "mode"_a.none())
+        .def_prop_ro("name", &Op::name)
+        .def_prop_ro("attributes", &Op::attributes);
+
+    m.def("info", [] { return nitrix::python::read_json(nitrix_info); });
+    m.def("counters", [] { return nitrix::python::read_json(nitrix_counters); });
+    m.def("last_variant", [] { return nitrix_last_variant(); });
+}

@@ -1,0 +1,105 @@
+// What an algebra is to a generator. Each header in generators/algebra describes one as a struct of static functions;
+// AlgebraOf<T> turns it into the object that generators hold.
+#pragma once
+
+#include <Halide.h>
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "generators/core/exact_math.h"
+
+namespace nitrix {
+
+using Halide::Expr;
+using Halide::Type;
+
+// The accumulator of a reduction: one Expr per component.
+using State = std::vector<Expr>;
+
+// The defaults of a description. `combine` need not distribute over the monoid (EUCLIDEAN's does not).
+struct Semiring {
+    static constexpr bool strict = false;
+    // True where the monoid drops a NaN instead of keeping it (an ordered max): ops then poison such outputs.
+    static constexpr bool drops_nan = false;
+    static std::optional<double> annihilator() { return std::nullopt; }
+};
+
+// The author's claim that combine is associative and distributes over the monoid, so that a reduction may be split.
+struct StrictSemiring : Semiring {
+    static constexpr bool strict = true;
+};
+
+// The rounding of the target that this generator process compiles for.
+inline exact::FMA &rounding() {
+    static exact::FMA mode = exact::FMA::Fused;
+    return mode;
+}
+inline Expr fma(Expr a, Expr b, Expr c) { return exact::fma(rounding(), std::move(a), std::move(b), std::move(c)); }
+
+inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
+inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
+inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
+
+class Algebra {
+public:
+    virtual ~Algebra() = default;
+    virtual std::string name() const = 0;
+    virtual bool strict() const = 0;
+    virtual bool drops_nan() const = 0;
+    virtual std::optional<double> annihilator() const = 0;
+    virtual State init(Type t) const = 0;
+    virtual Expr combine(Expr a, Expr b) const = 0;
+    virtual State update(State s, Expr v) const = 0;
+    virtual State accumulate(State s, Expr a, Expr b) const = 0; // update(s, combine(a, b)), maybe in fewer roundings
+    virtual State merge(State a, State b) const = 0;
+    virtual Expr finalize(State s) const = 0;
+    virtual bool finalize_is_identity() const = 0;
+};
+
+namespace detail {
+template <typename T, typename = void> struct has_accumulate : std::false_type {};
+template <typename T> struct has_accumulate<T, std::void_t<decltype(&T::accumulate)>> : std::true_type {};
+template <typename T, typename = void> struct has_finalize : std::false_type {};
+template <typename T> struct has_finalize<T, std::void_t<decltype(&T::finalize)>> : std::true_type {};
+} // namespace detail
+
+template <typename T> class AlgebraOf final : public Algebra {
+public:
+    explicit AlgebraOf(std::string name) : name_(std::move(name)) {}
+    std::string name() const override { return name_; }
+    bool strict() const override { return T::strict; }
+    bool drops_nan() const override { return T::drops_nan; }
+    std::optional<double> annihilator() const override { return T::annihilator(); }
+    State init(Type t) const override { return T::init(t); }
+    Expr combine(Expr a, Expr b) const override { return T::combine(a, b); }
+    State update(State s, Expr v) const override { return T::update(s, v); }
+    State accumulate(State s, Expr a, Expr b) const override {
+        if constexpr (detail::has_accumulate<T>::value)
+            return T::accumulate(s, a, b);
+        else
+            return T::update(s, T::combine(a, b));
+    }
+    State merge(State a, State b) const override { return T::merge(a, b); }
+    Expr finalize(State s) const override {
+        if constexpr (detail::has_finalize<T>::value)
+            return T::finalize(s);
+        else
+            return s[0];
+    }
+    bool finalize_is_identity() const override { return !detail::has_finalize<T>::value; }
+
+private:
+    std::string name_;
+};
+
+// Every algebra of this build, in the order of their file names. Defined in the generated algebras.cpp.
+const std::vector<std::unique_ptr<Algebra>> &algebras();
+
+const Algebra &algebra_named(const std::string &name);
+
+} // namespace nitrix

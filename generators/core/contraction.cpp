@@ -1,0 +1,72 @@
+#include "generators/core/contraction.h"
+
+namespace nitrix::family {
+
+using namespace Halide;
+
+Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
+    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), rows(std::move(rows)),
+      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()) {}
+
+void Contraction::define_order() {
+    blocks = RDom(0, (depth + block - 1) / block, "blocks");
+    inside = RDom(0, block, "inside");
+    inside.where(ko * block + inside < depth); // TrimNoOps turns this into the loop's bound
+}
+
+// Bounds inference does not see the predicate of `inside`.
+Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block + inside, 0, depth - 1); }
+
+void Contraction::merge_into_c(Expr part) {
+    c(j, i, batch) = algebra.init(type)[0];
+    c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+    merge_stage = 0;
+    int stages = 1;
+    if (!algebra.finalize_is_identity()) {
+        c(j, i, batch) = algebra.finalize({c(j, i, batch)});
+        finalize_stage = stages++;
+    }
+    if (algebra.drops_nan()) {
+        // A NaN anywhere in row i of A or column j of B makes C[i, j] NaN. Found by two scans at memory speed, applied
+        // only where there is one: a max that kept NaN would halve the speed of the inner loop.
+        nan_k = RDom(0, depth, "nan_k");
+        nan_i = RDom(0, rows, "nan_i");
+        nan_j = RDom(0, columns, "nan_j");
+        const Expr av = a(nan_k, i, batch), bv = b(j, nan_k, batch);
+        nan_a(i, batch) = cast<uint8_t>(0);
+        nan_a(i, batch) = max(nan_a(i, batch), cast<uint8_t>(exact::is_nan(av)));
+        nan_b(j, batch) = cast<uint8_t>(0);
+        nan_b(j, batch) = max(nan_b(j, batch), cast<uint8_t>(exact::is_nan(bv)));
+        nan_any(batch) = cast<uint8_t>(0);
+        nan_any(batch) = max(nan_any(batch), nan_a(nan_i, batch));
+        nan_any(batch) = max(nan_any(batch), nan_b(nan_j, batch));
+        poisoned = RDom(0, columns, "poisoned");
+        poisoned.where(nan_any(batch) != 0);
+        const Expr nan = exact::constant(type, std::numeric_limits<double>::quiet_NaN());
+        c(poisoned, i, batch) = select((nan_a(i, batch) | nan_b(poisoned, batch)) != 0, nan, c(poisoned, i, batch));
+        poison_stage = stages++;
+    }
+}
+
+void Contraction::whole() {
+    define_order();
+    partial(j, i, ko, batch) = algebra.init(type)[0];
+    partial(j, i, ko, batch) =
+        algebra.accumulate({partial(j, i, ko, batch)}, a(clamped_k(), i, batch), b(j, clamped_k(), batch))[0];
+    merge_into_c(partial(j, i, blocks, batch));
+}
+
+void Contraction::tiled(const ContractionTile &tile, int lanes) {
+    define_order();
+    const int tile_rows = tile.rows, tile_columns = tile.vectors * lanes;
+    // Clamped reads: an edge tile computes duplicates that the guarded store drops.
+    a_rows(k, i, batch) = a(k, likely(min(i, rows - 1)), batch);
+    b_panel(ji, k, jo, batch) = b(likely(min(jo * tile_columns + ji, columns - 1)), k, batch);
+    partial(ji, ii, jo, io, ko, batch) = algebra.init(type)[0];
+    partial(ji, ii, jo, io, ko, batch) =
+        algebra.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
+                           b_panel(ji, clamped_k(), jo, batch))[0];
+    merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
+}
+
+} // namespace nitrix::family

@@ -1,0 +1,68 @@
+// The contraction family: C[i, j] = finalize(merge over blocks of k (update over k of combine(A[i, k], B[k, j]))).
+//
+// A schedule chooses a form (whole or tiled); both compute the same bits, because the order of the reduction is
+// fixed here: k in blocks of `block`, sequential inside a block from the identity, blocks merged in order.
+#pragma once
+
+#include <Halide.h>
+
+#include <functional>
+
+#include "generators/core/algebra.h"
+
+namespace nitrix::family {
+
+using Halide::Func;
+using Halide::RDom;
+using Halide::Var;
+
+// The register tile: rows x (vectors * lanes) accumulators. rows * vectors + rows + 1 must not exceed the number of
+// vector registers, because LLVM keeps every row's broadcast alive.
+struct ContractionTile {
+    int rows;
+    int vectors;
+    int unroll_k = 4;
+    int row_block = 192; // rows of A that stay in the second-level cache
+};
+
+class Contraction {
+public:
+    static constexpr int block = 256;
+
+    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first.
+    Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth);
+
+    // One accumulator at a time: the reference.
+    void whole();
+    // The accumulators of a tile at a time, operands packed.
+    void tiled(const ContractionTile &tile, int lanes);
+
+    const Algebra &algebra;
+    const Func a, b;
+    Func c;
+    const Expr rows, columns, depth;
+    const Type type;
+
+    // What the two forms define, for the schedule.
+    Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
+    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
+    RDom blocks, inside;                                  // blocks of k, k inside a block
+    Func partial{"partial"};                              // one block's reduction
+    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
+    Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
+    RDom nan_k, nan_i, nan_j, poisoned;
+    int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
+
+    // Scratch bytes of one call as a function of the shape, set by the schedule.
+    Expr scratch_bytes;
+    static Expr shape_rows() { return Halide::Internal::Variable::make(Halide::Int(64), "m"); }
+    static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
+    static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
+
+private:
+    void define_order();
+    void merge_into_c(Expr part);
+    Expr clamped_k() const;
+};
+
+} // namespace nitrix::family

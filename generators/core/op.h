@@ -1,0 +1,53 @@
+// The base of every op's generator: the parameters that the plan passes, and the way to the target's schedule.
+#pragma once
+
+#include <Halide.h>
+
+#include <fstream>
+#include <string>
+
+#include "generators/core/algebra.h"
+#include "generators/core/contraction.h"
+#include "schedules/common/schedule.h"
+
+namespace nitrix {
+
+template <typename Derived> class Op : public Halide::Generator<Derived> {
+public:
+    template <typename T> using Param = Halide::GeneratorParam<T>;
+    template <typename T> using Input = typename Halide::Generator<Derived>::template Input<T>;
+    template <typename T> using Output = typename Halide::Generator<Derived>::template Output<T>;
+
+    Param<std::string> algebra_name{"algebra", "real"};
+    Param<std::string> schedule_name{"schedule", "naive"};
+    Param<exact::FMA> rounding_mode{
+        "rounding", exact::FMA::Fused, {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}}};
+    Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
+
+    void configure() { rounding() = rounding_mode; }
+
+protected:
+    const Algebra &algebra() const { return algebra_named(algebra_name); }
+
+    // The vector lanes of the target for t.
+    int lanes(Type t) const { return this->get_target().natural_vector_size(t); }
+
+    void schedule_with(family::Contraction &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
+    }
+
+private:
+    void write_facts(const Expr &scratch_bytes) {
+        const std::string path = facts;
+        if (path.empty())
+            return;
+        std::ofstream out(path);
+        // Halide prints integer arithmetic as C; the registry includes this where the dimensions' names are in scope.
+        out << "return " << scratch_bytes << ";\n";
+        if (!out)
+            throw Halide::CompileError("facts: cannot write " + path);
+    }
+};
+
+} // namespace nitrix

@@ -1,0 +1,1 @@
+"""Reference arrays made by software other than nitrix, and what compares nitrix with them (docs: golden/README.md)."""

@@ -1,0 +1,39 @@
+// A validated DLTensor: what the rest of the runtime works with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nitrix/nitrix.h"
+#include "registry.h"
+
+namespace nitrix {
+
+constexpr int max_rank = 16;
+
+struct Array {
+    char *data = nullptr; // the first element; NULL only where shapes alone are asked about
+    DType dtype = DType::f32;
+    bool is_bool = false; // uint8 that came as DLPack's bool
+    int rank = 0;
+    int64_t shape[max_rank];
+    int64_t strides[max_rank]; // in elements
+
+    bool empty() const {
+        for (int d = 0; d < rank; ++d)
+            if (shape[d] == 0)
+                return true;
+        return false;
+    }
+};
+
+// Checks everything that one array can get wrong; `name` is the argument's, for the message.
+Array read_array(const DLTensor *tensor, const char *name, bool needs_data);
+
+std::string shape_text(const int64_t *shape, int rank);
+
+// Refuses an output that overlaps itself (a zero stride) or that shares an element with an input.
+void check_no_self_overlap(const Array &output, const char *name);
+void check_disjoint(const Array &output, const char *output_name, const Array &input, const char *input_name);
+
+} // namespace nitrix

@@ -1,0 +1,229 @@
+// From the arguments of the C ABI to a Call: names, dtypes, the op's shape rule, broadcasting, overlap.
+#include <cstddef>
+#include <cstring>
+
+#include "call.h"
+#include "environment.h"
+#include "error.h"
+
+namespace nitrix {
+
+static std::string where(const Op &op, const char *argument) {
+    return std::string(op.name) + ": argument '" + argument + "': ";
+}
+
+static std::string algebra_names(int op, DType dtype) {
+    std::string names;
+    for (int a = 0; a < n_algebras; ++a)
+        if (cell(op, a, dtype).count)
+            names += (names.empty() ? "" : ", ") + std::string(algebras[a].name);
+    return names;
+}
+
+static std::string op_names() {
+    std::string names;
+    for (int o = 0; o < n_ops; ++o)
+        names += (o ? ", " : "") + std::string(ops[o].name);
+    return names;
+}
+
+static void read_options(const nitrix_options *given, Options &out) {
+    const Environment &env = environment();
+    nitrix_options options = NITRIX_OPTIONS_INIT;
+    if (given) {
+        // The first release's struct is the least that any caller can have.
+        constexpr size_t least = sizeof(nitrix_options);
+        if (given->size < least || given->size > 4096)
+            refuse_value("options: size is " + std::to_string(given->size) + ", must be sizeof(nitrix_options) (" +
+                         std::to_string(least) + ")");
+        std::memcpy(&options, given, sizeof options);
+    }
+    out.context = options.context ? options.context : &default_context();
+    const char *backend = options.backend && std::strcmp(options.backend, "auto") != 0 ? options.backend : env.backend;
+    if (backend && std::strcmp(backend, "auto") != 0) {
+        if (std::strcmp(backend, "cpu") != 0 && std::strcmp(backend, "cuda") != 0 && std::strcmp(backend, "naive") != 0)
+            refuse_value((backend == env.backend ? "NITRIX_BACKEND: " : "options: backend: ") +
+                         unknown_name(backend, "auto, cpu, cuda, naive"));
+        out.backend = backend;
+    } else {
+        out.backend = nullptr;
+    }
+    if (!env.error.empty())
+        refuse_value(env.error);
+    if (options.variant && !(out.variant = find_variant(options.variant)))
+        refuse_value("options: variant: no variant is called '" + std::string(options.variant) +
+                     "', nitrix_info() lists them");
+    if (options.mode < NITRIX_MODE_DEFAULT || options.mode > NITRIX_MODE_VERIFY)
+        refuse_value("options: mode is " + std::to_string(options.mode) + ", must be a nitrix_mode (0 to 3)");
+    out.mode = options.mode == NITRIX_MODE_DEFAULT ? NITRIX_MODE_ON : options.mode;
+    if (options.flags & ~NITRIX_REPRODUCIBLE)
+        refuse_value("options: flags is " + std::to_string(options.flags) + ", known bits: NITRIX_REPRODUCIBLE (1)");
+    out.reproducible = (options.flags & NITRIX_REPRODUCIBLE) || env.reproducible;
+    if (options.threads < 0)
+        refuse_value("options: threads is " + std::to_string(options.threads) + ", must be 0 (default) or more");
+    out.threads = options.threads ? options.threads : out.context->threads;
+    if (options.workspace && reinterpret_cast<uintptr_t>(options.workspace) % 64)
+        refuse_value("options: workspace is not 64-byte aligned");
+    out.workspace = static_cast<char *>(options.workspace);
+    out.workspace_size = options.workspace ? options.workspace_size : 0;
+}
+
+static void read_attributes(Call &call, const nitrix_attribute *attributes, int n) {
+    const Op &op = *call.op;
+    if (n < 0 || (n > 0 && !attributes))
+        refuse_value(std::string(op.name) + ": attributes is NULL");
+    const char *semiring = nullptr;
+    for (int i = 0; i < n; ++i) {
+        const nitrix_attribute &a = attributes[i];
+        if (op.has_algebra && a.name && !std::strcmp(a.name, "semiring")) {
+            if (a.kind != NITRIX_ATTRIBUTE_STRING)
+                refuse_type(where(op, "semiring") + "must be a string");
+            semiring = a.s;
+            if (!semiring)
+                refuse_value(where(op, "semiring") + unknown_name(nullptr, algebra_names(call.op_index, call.dtype)));
+        } else {
+            std::string known = op.has_algebra ? "semiring" : "";
+            for (int k = 0; k < op.n_attributes; ++k)
+                known += std::string(known.empty() ? "" : ", ") + op.attributes[k].name;
+            refuse_value(std::string(op.name) + ": attribute: " + unknown_name(a.name, known));
+        }
+    }
+    if (!op.has_algebra)
+        return;
+    if (!semiring)
+        semiring = "real";
+    call.algebra = find_algebra(semiring);
+    if (call.algebra < 0)
+        refuse_value(where(op, "semiring") + unknown_name(semiring, algebra_names(call.op_index, call.dtype)));
+    if (!cell(call.op_index, call.algebra, call.dtype).count) {
+        const std::string served = algebra_names(call.op_index, call.dtype);
+        refuse_type(std::string(op.name) + ": semiring '" + semiring + "' has no " + dtype_name(call.dtype) +
+                    " form; with this dtype: " + (served.empty() ? "none" : served));
+    }
+}
+
+static void bind_dtype(Call &call) {
+    const Op &op = *call.op;
+    int first = -1;
+    for (int i = 0; i < op.n_arguments; ++i) {
+        const Argument &a = op.arguments[i];
+        const DType got = call.arrays[i].dtype;
+        if (a.dtype >= 0) {
+            if (got != static_cast<DType>(a.dtype))
+                refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be " +
+                            dtype_name(static_cast<DType>(a.dtype)));
+        } else if (first < 0) {
+            first = i;
+            call.dtype = got;
+        } else if (got != call.dtype) {
+            refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be " + dtype_name(call.dtype) +
+                        " like argument '" + op.arguments[first].name + "'");
+        }
+    }
+}
+
+static void bind_shapes(Call &call) {
+    const Op &op = *call.op;
+    for (int d = 0; d < op.n_dims; ++d)
+        call.dims[d] = -1;
+    int owner[max_dims] = {};
+    for (int i = 0; i < op.n_arguments; ++i) {
+        const Argument &a = op.arguments[i];
+        const Array &array = call.arrays[i];
+        const int leading = array.rank - a.rank;
+        if (leading < 0)
+            refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
+                         ", must have at least " + std::to_string(a.rank) + " dimensions (signature " + op.signature +
+                         ")");
+        for (int c = 0; c < a.rank; ++c) {
+            const int d = a.dims[c];
+            const int64_t size = array.shape[leading + c];
+            if (call.dims[d] < 0) {
+                call.dims[d] = size;
+                owner[d] = i;
+            } else if (call.dims[d] != size) {
+                refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
+                             ", its dimension '" + op.dims[d] + "' must be " + std::to_string(call.dims[d]) +
+                             " as in argument '" + op.arguments[owner[d]].name + "' (signature " + op.signature + ")");
+            }
+        }
+        if (i < op.n_inputs && leading > call.batch_rank)
+            call.batch_rank = leading;
+    }
+    for (int d = 0; d < call.batch_rank; ++d)
+        call.batch[d] = 1;
+    for (int i = 0; i < op.n_inputs; ++i) {
+        const Array &array = call.arrays[i];
+        const int leading = array.rank - op.arguments[i].rank;
+        for (int d = 0; d < leading; ++d) {
+            int64_t &size = call.batch[call.batch_rank - leading + d];
+            if (size == 1)
+                size = array.shape[d];
+            else if (array.shape[d] != 1 && array.shape[d] != size)
+                refuse_value(where(op, op.arguments[i].name) + "has shape " + shape_text(array.shape, array.rank) +
+                             ", its leading dimensions must broadcast with " + shape_text(call.batch, call.batch_rank));
+        }
+    }
+    int64_t total = 1;
+    bool overflow = false, zero = false;
+    for (int d = 0; d < call.batch_rank; ++d) {
+        zero |= call.batch[d] == 0;
+        overflow |= __builtin_mul_overflow(total, call.batch[d], &total);
+    }
+    if (overflow && !zero)
+        refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
+    for (int i = op.n_inputs; i < op.n_arguments; ++i) {
+        const Array &array = call.arrays[i];
+        const int leading = array.rank - op.arguments[i].rank;
+        bool same = leading == call.batch_rank;
+        for (int d = 0; same && d < leading; ++d)
+            same = array.shape[d] == call.batch[d];
+        if (!same)
+            refuse_value(where(op, op.arguments[i].name) + "has shape " + shape_text(array.shape, array.rank) +
+                         ", its leading dimensions must be " + shape_text(call.batch, call.batch_rank));
+    }
+}
+
+Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
+               int n_attributes, const nitrix_options *options, bool has_data) {
+    Call call;
+    call.has_data = has_data;
+    call.op_index = op ? find_op(op) : -1;
+    if (call.op_index < 0)
+        refuse_value("op: " + unknown_name(op, op_names()));
+    call.op = &ops[call.op_index];
+    if (!arrays || n_arrays != call.op->n_arguments)
+        refuse_value(std::string(op) + ": got " + std::to_string(arrays ? n_arrays : 0) + " arrays, must be " +
+                     std::to_string(call.op->n_arguments));
+    for (int i = 0; i < n_arrays; ++i) {
+        try {
+            call.arrays[i] = read_array(arrays[i], call.op->arguments[i].name, has_data);
+        } catch (Error &error) {
+            error.message = std::string(op) + ": " + error.message;
+            throw;
+        }
+    }
+    bind_dtype(call);
+    read_attributes(call, attributes, n_attributes);
+    bind_shapes(call);
+    read_options(options, call.options);
+    if (has_data) {
+        for (int o = call.op->n_inputs; o < n_arrays; ++o) {
+            check_no_self_overlap(call.arrays[o], call.op->arguments[o].name);
+            for (int i = 0; i < n_arrays; ++i)
+                if (i < call.op->n_inputs || i < o)
+                    check_disjoint(call.arrays[o], call.op->arguments[o].name, call.arrays[i],
+                                   call.op->arguments[i].name);
+        }
+    }
+    return call;
+}
+
+std::string signature_text(const Call &call) {
+    std::string text;
+    for (int i = 0; i < call.op->n_inputs; ++i)
+        text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
+    return text;
+}
+
+} // namespace nitrix

@@ -1,0 +1,63 @@
+#include "environment.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+#include "registry.h"
+
+namespace nitrix {
+
+static bool flag(const char *name, std::string &error) {
+    const char *value = std::getenv(name);
+    if (!value || !*value || !std::strcmp(value, "0"))
+        return false;
+    if (!std::strcmp(value, "1"))
+        return true;
+    error = std::string(name) + ": " + unknown_name(value, "0, 1");
+    return false;
+}
+
+static Environment read() {
+    Environment env;
+    env.backend = std::getenv("NITRIX_BACKEND");
+    if (env.backend && !*env.backend)
+        env.backend = nullptr;
+    if (const char *name = std::getenv("NITRIX_TARGET"); name && *name) {
+        std::string known;
+        for (int t = 0; t < n_targets; ++t) {
+            known += (t ? ", " : "") + std::string(targets[t].name);
+            if (!std::strcmp(targets[t].name, name))
+                env.target = t;
+        }
+        if (env.target < 0)
+            env.error = "NITRIX_TARGET: " + unknown_name(name, known);
+    }
+    env.silence_fallback = flag("NITRIX_SILENCE_FALLBACK", env.error);
+    env.strict_backend = flag("NITRIX_STRICT_BACKEND", env.error);
+    env.reproducible = flag("NITRIX_REPRODUCIBLE", env.error);
+    if (const char *value = std::getenv("NITRIX_NUM_THREADS"); value && *value) {
+        char *end = nullptr;
+        const long n = std::strtol(value, &end, 10);
+        if (*end || n < 1 || n > 4096)
+            env.error = std::string("NITRIX_NUM_THREADS: got '") + value + "', must be a number from 1 to 4096";
+        else
+            env.threads = static_cast<int>(n);
+    }
+    if (const char *list = std::getenv("NITRIX_DISABLE")) {
+        for (const char *p = list; *p;) {
+            const size_t length = std::strcspn(p, ",");
+            if (length)
+                env.disabled.emplace_back(p, length);
+            p += length + (p[length] == ',');
+        }
+    }
+    return env;
+}
+
+const Environment &environment() {
+    static const Environment env = read();
+    return env;
+}
+
+} // namespace nitrix

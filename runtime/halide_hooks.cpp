@@ -1,0 +1,120 @@
+#include "halide_hooks.h"
+
+#include <HalideRuntime.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+
+#include "context.h"
+#include "scratch.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace nitrix {
+
+KeepDenormals::KeepDenormals() {
+#if defined(__x86_64__)
+    saved_ = _mm_getcsr();
+    constexpr unsigned all_masked = 0x1f80; // default mode: exceptions masked, nearest, no FTZ, no DAZ
+    if (saved_ != all_masked)
+        _mm_setcsr(all_masked);
+#elif defined(__aarch64__)
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    if (saved_)
+        asm volatile("msr fpcr, %0" ::"r"(0ul));
+#endif
+}
+
+KeepDenormals::~KeepDenormals() {
+#if defined(__x86_64__)
+    // The status bits that the kernel raised go with the mode: a call leaves the caller's exactly as they were.
+    if (_mm_getcsr() != saved_)
+        _mm_setcsr(static_cast<unsigned>(saved_));
+#elif defined(__aarch64__)
+    if (saved_)
+        asm volatile("msr fpcr, %0" ::"r"(saved_));
+#endif
+}
+
+static KernelContext &kernel_of(void *user_context) { return *static_cast<KernelContext *>(user_context); }
+
+static void *allocate(void *user_context, size_t bytes) { return scratch_allocate(kernel_of(user_context), bytes); }
+static void release(void *user_context, void *memory) { scratch_release(kernel_of(user_context), memory); }
+
+static void keep_error(void *user_context, const char *text) {
+    if (!user_context)
+        return;
+    KernelContext &kernel = kernel_of(user_context);
+    if (!kernel.error[0])
+        std::snprintf(kernel.error, sizeof kernel.error, "%s", text);
+}
+
+// A fork leaves the pool's threads behind in the parent: the child runs its loops on the calling thread.
+static std::atomic<bool> forked{false};
+
+namespace {
+struct Loop {
+    halide_task_t task;
+    uint8_t *closure;
+    int min, size, chunks;
+    std::atomic<int> result{0};
+    void *user_context;
+
+    void run(int chunk) {
+        const KeepDenormals mode;
+        const auto at = [&](int c) { return min + static_cast<int>(static_cast<int64_t>(size) * c / chunks); };
+        for (int i = at(chunk); i < at(chunk + 1) && !result; ++i)
+            if (const int status = task(user_context, i, closure))
+                result = status;
+    }
+};
+} // namespace
+
+static int parallel_loop(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
+    const KernelContext &kernel = kernel_of(user_context);
+    // More chunks than threads even out their speeds; the bits do not depend on the cut.
+    const int threads = forked.load(std::memory_order_relaxed) ? 1 : kernel.threads;
+    Loop loop{task, closure, min, size, threads <= 1 ? 1 : size, {0}, user_context};
+    if (loop.size <= 0)
+        return 0;
+    if (threads <= 1 || size == 1) {
+        loop.chunks = 1;
+        loop.run(0);
+        return loop.result;
+    }
+    if (kernel.context->parallel_for) {
+        loop.chunks = std::min(size, 4 * threads);
+        kernel.context->parallel_for(
+            loop.chunks, [](int chunk, void *self) { static_cast<Loop *>(self)->run(chunk); }, &loop,
+            kernel.context->user);
+        return loop.result;
+    }
+    loop.chunks = std::min(size, threads);
+    const int status = halide_default_do_par_for(
+        user_context,
+        [](void *, int chunk, uint8_t *self) {
+            reinterpret_cast<Loop *>(self)->run(chunk);
+            return 0;
+        },
+        0, loop.chunks, reinterpret_cast<uint8_t *>(&loop));
+    return status ? status : loop.result.load();
+}
+
+void install_halide_hooks() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        halide_set_custom_malloc(allocate);
+        halide_set_custom_free(release);
+        halide_set_error_handler(keep_error);
+        halide_set_custom_do_par_for(parallel_loop);
+        halide_set_num_threads(std::max(default_context().threads, 1));
+        pthread_atfork(nullptr, nullptr, [] { forked = true; });
+    });
+}
+
+} // namespace nitrix

@@ -1,0 +1,38 @@
+#include "registry.h"
+
+#include <cstring>
+
+namespace nitrix {
+
+int find_op(const char *name) {
+    for (int i = 0; i < n_ops; ++i)
+        if (!std::strcmp(ops[i].name, name))
+            return i;
+    return -1;
+}
+
+int find_algebra(const char *name) {
+    for (int i = 0; i < n_algebras; ++i)
+        if (!std::strcmp(algebras[i].name, name))
+            return i;
+    return -1;
+}
+
+const Variant *find_variant(const char *id) {
+    for (int i = 0; i < n_variants; ++i)
+        if (!std::strcmp(variants[i].id, id))
+            return &variants[i];
+    return nullptr;
+}
+
+const char *dtype_name(DType dtype) {
+    static const char *const names[n_dtypes] = {"float32", "float64", "int32", "int64", "uint8"};
+    return names[static_cast<int>(dtype)];
+}
+
+int dtype_bytes(DType dtype) {
+    static const int bytes[n_dtypes] = {4, 8, 4, 8, 1};
+    return bytes[static_cast<int>(dtype)];
+}
+
+} // namespace nitrix

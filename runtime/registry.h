@@ -1,0 +1,99 @@
+// The constant tables that the plan generates: ops, algebras, targets, and one row per compiled variant.
+#pragma once
+
+#include <cstdint>
+
+namespace nitrix {
+
+enum class DType : uint8_t { f32, f64, i32, i64, u8 };
+constexpr int n_dtypes = 5;
+
+enum class Role : uint8_t { input, output, residual };
+
+constexpr int max_dims = 8;       // named core dimensions of one op
+constexpr int max_arguments = 16; // arrays of one op
+
+struct Argument {
+    const char *name;
+    const char *doc;
+    Role role;
+    int8_t dtype; // a DType, or -1: the dtype of the call
+    bool optional;
+    int8_t rank; // core dimensions
+    int8_t dims[max_dims];
+};
+
+struct Attribute {
+    const char *name;
+    const char *type;
+    const char *doc;
+};
+
+struct Op {
+    const char *name;  // semiring_matmul
+    const char *kebab; // semiring-matmul
+    const char *area;
+    const char *doc;
+    const char *signature;
+    const Argument *arguments;
+    int n_arguments;
+    int n_inputs;
+    const char *const *dims;
+    int n_dims;
+    const Attribute *attributes;
+    int n_attributes;
+    bool has_algebra;
+};
+
+struct Algebra {
+    const char *name;
+    bool strict;
+    double identity; // the monoid's neutral element after finalize: the value of an empty reduction
+    bool has_annihilator;
+    double annihilator;
+};
+
+struct Target {
+    const char *name;
+    const char *rounding; // rounding class
+    const char *const *cpu_features;
+    int n_cpu_features;
+    int priority;
+};
+
+using Kernel = int (*)(void **arguments);
+
+struct Variant {
+    const char *id;
+    Kernel kernel;
+    int16_t op, algebra, target; // algebra: -1 where the op has none
+    DType dtype;
+    int priority;
+    const char *condition;                         // of its shape class, as text; nullptr: none
+    bool (*applies)(const int64_t *dims);          // nullptr: always
+    int64_t (*scratch_bytes)(const int64_t *dims); // upper bound of one call's scratch memory on one thread
+};
+
+// The rows of one (op, algebra, dtype), best first.
+struct Cell {
+    uint16_t first, count;
+};
+
+extern const Op ops[];
+extern const int n_ops;
+extern const Algebra algebras[];
+extern const int n_algebras;
+extern const Target targets[];
+extern const int n_targets;
+extern const Variant variants[];
+extern const int n_variants;
+
+Cell cell(int op, int algebra, DType dtype);
+int find_op(const char *name);
+int find_algebra(const char *name); // -1 when unknown
+const Variant *find_variant(const char *id);
+
+const char *dtype_name(DType dtype);
+int dtype_bytes(DType dtype);
+
+} // namespace nitrix

@@ -1,0 +1,168 @@
+// The library's answers about itself: info, explain, counters.
+#include <cstring>
+
+#include "cpu_features.h"
+#include "dispatch.h"
+#include "environment.h"
+#include "error.h"
+#include "json.h"
+
+namespace nitrix {
+
+static void copy_out(const std::string &text, char *buffer, size_t capacity, size_t *needed) {
+    if (needed)
+        *needed = text.size() + 1;
+    if (!buffer && capacity)
+        refuse_value("text is NULL, must hold capacity bytes");
+    if (!capacity)
+        return;
+    const size_t n = std::min(capacity - 1, text.size());
+    std::memcpy(buffer, text.data(), n);
+    buffer[n] = 0;
+}
+
+static void write_argument(Json &json, const Op &op, const Argument &a) {
+    static const char *const roles[] = {"input", "output", "residual"};
+    json.open('{').field("name", a.name).field("role", roles[static_cast<int>(a.role)]);
+    json.field("dtype", a.dtype < 0 ? "T" : dtype_name(static_cast<DType>(a.dtype))).field("doc", a.doc);
+    json.field("optional", a.optional).key("dims").open('[');
+    for (int d = 0; d < a.rank; ++d)
+        json.value(op.dims[a.dims[d]]);
+    json.close(']').close('}');
+}
+
+static void write_op(Json &json, int index) {
+    const Op &op = ops[index];
+    json.open('{').field("name", op.name).field("area", op.area).field("doc", op.doc).field("signature", op.signature);
+    json.key("arguments").open('[');
+    for (int i = 0; i < op.n_arguments; ++i)
+        write_argument(json, op, op.arguments[i]);
+    json.close(']').key("attributes").open('[');
+    for (int i = 0; i < op.n_attributes; ++i)
+        json.open('{')
+            .field("name", op.attributes[i].name)
+            .field("type", op.attributes[i].type)
+            .field("doc", op.attributes[i].doc)
+            .close('}');
+    json.close(']').key("algebras").open('[');
+    for (int a = 0; a < n_algebras; ++a)
+        if (cell(index, a, DType::f32).count || cell(index, a, DType::f64).count || cell(index, a, DType::u8).count)
+            json.value(algebras[a].name);
+    json.close(']').key("dtypes").open('[');
+    for (int t = 0; t < n_dtypes; ++t) {
+        bool any = false;
+        for (int a = -1; a < n_algebras; ++a)
+            any |= cell(index, a, static_cast<DType>(t)).count > 0;
+        if (any)
+            json.value(dtype_name(static_cast<DType>(t)));
+    }
+    json.close(']').close('}');
+}
+
+static std::string info() {
+    Json json;
+    json.open('{');
+    json.field("version", std::to_string(NITRIX_VERSION_MAJOR) + "." + std::to_string(NITRIX_VERSION_MINOR) + "." +
+                              std::to_string(NITRIX_VERSION_PATCH));
+    json.key("features").open('[');
+    for (int f = 0; known_cpu_features[f]; ++f)
+        if (cpu_has(known_cpu_features[f]))
+            json.value(known_cpu_features[f]);
+    json.close(']').field("threads", default_context().threads).key("targets").open('[');
+    for (int t = 0; t < n_targets; ++t)
+        json.open('{')
+            .field("name", targets[t].name)
+            .field("rounding", targets[t].rounding)
+            .field("priority", targets[t].priority)
+            .field("runs_here", machine_has(t))
+            .close('}');
+    json.close(']').key("algebras").open('[');
+    for (int a = 0; a < n_algebras; ++a) {
+        json.open('{')
+            .field("name", algebras[a].name)
+            .field("strict", algebras[a].strict)
+            .field("identity", algebras[a].identity)
+            .key("annihilator");
+        if (algebras[a].has_annihilator)
+            json.value(algebras[a].annihilator);
+        else
+            json.null();
+        json.close('}');
+    }
+    json.close(']').key("ops").open('[');
+    for (int o = 0; o < n_ops; ++o)
+        write_op(json, o);
+    json.close(']').key("variants").open('[');
+    for (int i = 0; i < n_variants; ++i) {
+        const Variant &v = variants[i];
+        json.open('{').field("id", v.id).field("op", ops[v.op].name);
+        json.field("algebra", v.algebra < 0 ? "" : algebras[v.algebra].name).field("dtype", dtype_name(v.dtype));
+        json.field("target", targets[v.target].name).field("rounding", targets[v.target].rounding);
+        json.field("condition", v.condition ? v.condition : "").field("runs_here", machine_has(v.target)).close('}');
+    }
+    json.close(']').close('}');
+    return json.text();
+}
+
+static std::string explain(const Call &call) {
+    Json json;
+    json.open('{').field("op", call.op->name).field("shapes", signature_text(call));
+    json.field("dtype", dtype_name(call.dtype)).field("algebra", call.algebra_name());
+    json.field("backend", call.options.backend ? call.options.backend : "auto").field("threads", call.options.threads);
+    bool zero = false;
+    for (int d = 0; d < call.op->n_dims; ++d)
+        zero |= call.dims[d] == 0;
+    for (int d = 0; d < call.batch_rank; ++d)
+        zero |= call.batch[d] == 0;
+    const Choice choice = choose(call);
+    json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
+    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims));
+    json.key("notes").open('[');
+    if (zero)
+        json.value("a size of zero is answered without a kernel");
+    json.close(']').key("candidates").open('[');
+    const Cell rows = cell(call.op_index, call.algebra, call.dtype);
+    bool taken = zero;
+    for (int r = rows.first; r < rows.first + rows.count; ++r) {
+        const Variant &v = variants[r];
+        const Refusal refusal = judge(v, call);
+        const bool takes = refusal == Refusal::none && !taken;
+        json.open('{').field("id", v.id).field("priority", v.priority).field("taken", takes);
+        json.field("refusal", takes ? "none" : refusal == Refusal::none ? "outranked" : refusal_name(refusal));
+        json.field("reason", takes                      ? refusal_sentence(v, refusal, call)
+                             : refusal == Refusal::none ? std::string("a better one serves the call")
+                                                        : refusal_sentence(v, refusal, call));
+        json.field("scratch_bytes", v.scratch_bytes(call.dims)).close('}');
+        taken |= takes;
+    }
+    json.close(']').close('}');
+    return json.text();
+}
+
+} // namespace nitrix
+
+using namespace nitrix;
+
+extern "C" nitrix_status nitrix_info(char *text, size_t capacity, size_t *needed) {
+    return guarded([&] { copy_out(info(), text, capacity, needed); });
+}
+
+extern "C" nitrix_status nitrix_counters(char *text, size_t capacity, size_t *needed) {
+    return guarded([&] {
+        Json json;
+        json.open('{');
+        for (int i = 0; i < n_variants; ++i)
+            if (times_served(variants[i]))
+                json.field(variants[i].id, times_served(variants[i]));
+        copy_out(json.close('}').text(), text, capacity, needed);
+    });
+}
+
+extern "C" nitrix_status nitrix_explain(const char *op, DLTensor *const *arrays, int32_t n_arrays,
+                                        const nitrix_attribute *attributes, int32_t n_attributes,
+                                        const nitrix_options *options, char *text, size_t capacity, size_t *needed) {
+    return guarded([&] {
+        const Call call = bind_call(op, arrays, n_arrays, attributes, n_attributes, options, false);
+        copy_out(explain(call), text, capacity, needed);
+    });
+}

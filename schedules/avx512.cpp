@@ -1,0 +1,18 @@
+// [target]
+// arch = ["x86-64"]
+// halide = ["sse41", "avx", "f16c", "fma", "avx2", "avx512", "avx512_skylake"]
+// cpu = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "f16c"]
+// rounding = "fused"
+// priority = 30
+#include "schedules/common/contraction.h"
+#include "schedules/common/schedule.h"
+
+namespace nitrix {
+
+// 6 x 4 accumulators + 6 broadcasts + 1 of 32 registers; 8 x 3 and 12 x 2 lose 10 to 20 %.
+static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 6, .vectors = 4}, lanes); }
+
+static const ScheduleTable avx512 = {"avx512", &naive_schedule, contraction};
+static const ScheduleRegistration registration(avx512);
+
+} // namespace nitrix

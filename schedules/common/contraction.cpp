@@ -1,0 +1,78 @@
+#include "schedules/common/contraction.h"
+
+#include <algorithm>
+
+namespace nitrix {
+
+using namespace Halide;
+
+// The scans that find NaN in the operands of an algebra whose monoid drops it.
+static void scan_for_nan(family::Contraction &f, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    RVar ko("nan_ko"), ki("nan_ki");
+    Var lane("lane");
+    f.nan_a.compute_root();
+    Func part = f.nan_a.update().split(f.nan_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane);
+    f.nan_b.compute_root().vectorize(f.j, lanes, tail);
+    f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail);
+    f.nan_any.compute_root();
+    f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
+}
+
+void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    const int tile_columns = tile.vectors * lanes;
+    f.tiled(tile, lanes);
+    Var ic("ic");
+    f.c.vectorize(f.j, lanes, tail).parallel(f.i);
+    f.c.update(f.merge_stage)
+        .split(f.j, f.jo, f.ji, tile_columns, tail)
+        .split(f.i, f.io, f.ii, tile.rows, tail)
+        .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
+        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch) // blocks outermost: a panel of B is packed once
+        .vectorize(f.ji, lanes, tail)
+        .unroll(f.ji)
+        .parallel(ic)
+        .partition(ic, Partition::Never)
+        .partition(f.jo, Partition::Never)
+        .partition(f.io, Partition::Never)
+        .partition(f.blocks, Partition::Never);
+    f.b_panel.bound(f.ji, 0, tile_columns)
+        .reorder_storage(f.ji, f.k, f.jo, f.batch)
+        .reorder(f.ji, f.k, f.jo, f.batch)
+        .vectorize(f.ji, lanes)
+        .unroll(f.ji)
+        .compute_at(f.c, f.blocks)
+        .partition(f.jo, Partition::Always);
+    f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    f.partial.bound(f.ji, 0, tile_columns)
+        .bound(f.ii, 0, tile.rows)
+        .bound_extent(f.jo, 1)
+        .bound_extent(f.io, 1)
+        .bound_extent(f.ko, 1)
+        .bound_extent(f.batch, 1)
+        .compute_at(f.c, f.io)
+        .vectorize(f.ji, lanes)
+        .unroll(f.ji)
+        .unroll(f.ii);
+    f.partial.update()
+        .reorder(f.ji, f.ii, f.inside)
+        .vectorize(f.ji, lanes)
+        .unroll(f.ji)
+        .unroll(f.ii)
+        .partition(f.inside, Partition::Never)
+        .unroll(f.inside, tile.unroll_k);
+    if (f.finalize_stage >= 0)
+        f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
+    if (f.poison_stage >= 0)
+        scan_for_nan(f, lanes);
+
+    const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
+    const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, cast<int64_t>(f.block));
+    const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
+    const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
+    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows);
+}
+
+} // namespace nitrix

@@ -1,0 +1,223 @@
+"""Reads and checks generators/manifest.toml (docs/manifest.md explains the schema)."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+DTYPES = ("float32", "float64", "int32", "int64", "uint8")
+FAMILIES = ("contraction", "stencil", "gather_reduce", "select")
+ROLES = ("input", "structure", "output", "state", "residual")
+INPUT_ROLES = ("input", "structure")
+SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
+ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
+NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+OP_KEYS = {
+    "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
+    "indirect_axis", "shape_classes", "orchestrated", "shape_function", "ranks",
+}  # fmt: skip
+
+
+class ManifestError(Exception):
+    """A mistake in the manifest; the message says where and what to write instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    name: str
+    role: str
+    dtype: str  # "T" (the op's dtype), "index" (int32 or int64) or one of DTYPES
+    doc: str
+    dims: tuple[str, ...]  # core dimensions, outermost first; "*spatial" stands for as many as the op's rank
+    optional: bool = False
+    many: bool = False  # a list of arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Attribute:
+    name: str
+    type: str
+    default: int | float | str | list | None
+    doc: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapeClass:
+    name: str
+    when: str  # condition on the dimensions, as C++ ("n == 1"); empty: always
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    name: str
+    area: str
+    doc: str
+    family: str
+    shape: str
+    algebras: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    attributes: tuple[Attribute, ...]
+    shape_classes: tuple[ShapeClass, ...]
+    backward: str | None = None
+    orchestrated: bool = False
+    shape_function: str | None = None  # where a gufunc signature does not say it all
+    ranks: tuple[int, ...] = ()  # what "*spatial" may stand for
+    indirect_axis: str | None = None
+
+    @property
+    def kebab(self) -> str:
+        return self.name.replace("_", "-")
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The names of the core dimensions, in order of first appearance."""
+        return tuple(dict.fromkeys(d for a in self.arguments for d in a.dims))
+
+    @property
+    def inputs(self) -> tuple[Argument, ...]:
+        return tuple(a for a in self.arguments if a.role in INPUT_ROLES)
+
+
+def _fail(where: str, problem: str, remedy: str) -> None:
+    raise ManifestError(f"manifest: {where}: {problem}; {remedy}")
+
+
+def _one_of(where: str, value: object, known: tuple[str, ...] | list[str]) -> None:
+    if value not in known:
+        _fail(where, f"got {value!r}", f"write one of {', '.join(map(repr, known))}")
+
+
+def parse_shape(where: str, shape: str) -> list[tuple[str, ...]]:
+    """'(m,k),(k,n)->(m,n)' -> [('m','k'), ('k','n'), ('m','n')]."""
+    group = r"\(\s*(?:[a-z]\w*\s*(?:,\s*[a-z]\w*\s*)*)?\)"
+    if not re.fullmatch(rf"{group}(,{group})*->{group}(,{group})*", shape.replace(" ", "")):
+        _fail(where, f"shape {shape!r} is no gufunc signature", "write for example '(m,k),(k,n)->(m,n)'")
+    groups = re.findall(r"\(([^)]*)\)", shape)
+    inputs = shape.replace(" ", "").split("->")[0].count("(")
+    parsed = [tuple(d.strip() for d in g.split(",") if d.strip()) for g in groups]
+    known = {d for g in parsed[:inputs] for d in g}
+    for dims in parsed[inputs:]:
+        for d in dims:
+            if d not in known:
+                _fail(where, f"output dimension {d!r} is in no input", f"use one of {', '.join(sorted(known))}")
+    return parsed
+
+
+def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
+    for key in ("name", "role", "dtype", "doc"):
+        if not isinstance(entry.get(key), str):
+            _fail(where, f"an argument lacks {key!r}", f'write {key} = "..."')
+    unknown = set(entry) - {"name", "role", "dtype", "doc", "optional", "many", "dims"}
+    if unknown:
+        _fail(where, f"unknown key {sorted(unknown)[0]!r}", "remove it, or teach schedules/plan/manifest.py about it")
+    where = f"{where} {entry['name']!r}"
+    if not NAME.match(entry["name"]):
+        _fail(where, "the name is not an identifier", "use letters, digits and _")
+    _one_of(f"{where}: role", entry["role"], ROLES)
+    _one_of(f"{where}: dtype", entry["dtype"], ("T", "index", *DTYPES))
+    flags = [bool(entry.get(key)) for key in ("optional", "many")]
+    return Argument(entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags)
+
+
+def _groups(where: str, entry: dict) -> list[tuple[str, ...]]:
+    """The core dimensions of each argument: from the gufunc signature, or from `dims` under a shape function."""
+    if ("shape" in entry) == ("shape_function" in entry):
+        _fail(
+            where, "needs one of 'shape' and 'shape_function'", 'write shape = "(m,k),(k,n)->(m,n)" if that says it all'
+        )
+    if "shape" in entry:
+        groups = parse_shape(where, entry["shape"])
+        if len(groups) != len(entry["arguments"]):
+            _fail(where, f"shape names {len(groups)} arrays, arguments {len(entry['arguments'])}",
+                  "give one group for each")  # fmt: skip
+        return groups
+    _one_of(f"{where}: shape_function", entry["shape_function"], SHAPE_FUNCTIONS)
+    for a in entry["arguments"]:
+        if not isinstance(a.get("dims"), str):
+            _fail(f"{where} argument {a.get('name')!r}", "lacks 'dims', which a shape function needs",
+                  'write for example dims = "*spatial, c_in"')  # fmt: skip
+        if "*spatial" in a["dims"] and not entry.get("ranks"):
+            _fail(where, "uses *spatial but lacks 'ranks'", "write ranks = [1, 2, 3]")
+    return [tuple(d.strip() for d in a["dims"].split(",") if d.strip()) for a in entry["arguments"]]
+
+
+def _attribute(where: str, entry: dict) -> Attribute:
+    for key in ("name", "type", "doc"):
+        if not isinstance(entry.get(key), str):
+            _fail(where, f"an attribute lacks {key!r}", f'write {key} = "..."')
+    where = f"{where} {entry['name']!r}"
+    _one_of(f"{where}: type", entry["type"], ATTRIBUTE_TYPES)
+    kinds = {"int": int, "float": (int, float), "string": str, "ints": list}
+    default = entry.get("default")
+    if default is not None and not isinstance(default, kinds[entry["type"]]):
+        _fail(where, f"default {default!r} is no {entry['type']}", f"write a {entry['type']}")
+    return Attribute(entry["name"], entry["type"], default, entry["doc"], entry.get("min"), entry.get("max"))
+
+
+def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
+    where = f"[op.{name}]"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        _fail(where, "the name is not snake_case", "use lower-case letters, digits and _")
+    unknown = set(entry) - OP_KEYS
+    if unknown:
+        _fail(where, f"unknown key {sorted(unknown)[0]!r}", f"known keys: {', '.join(sorted(OP_KEYS))}")
+    for key in ("area", "doc", "family"):
+        if not isinstance(entry.get(key), str) or not entry[key]:
+            _fail(where, f"lacks {key!r}", f'write {key} = "..."')
+    for key in ("dtypes", "arguments"):
+        if not isinstance(entry.get(key), list) or not entry[key]:
+            _fail(where, f"lacks {key!r}", f"write {key} = [...]")
+    _one_of(f"{where}: family", entry["family"], FAMILIES)
+    for dtype in entry["dtypes"]:
+        _one_of(f"{where}: dtypes", dtype, DTYPES)
+    chosen = entry.get("algebras", [])
+    for algebra in chosen:
+        if algebra not in algebras:
+            _fail(f"{where}: algebras", f"got {algebra!r}",
+                  f"write one of {', '.join(algebras)}, or add generators/algebra/{algebra}.h")  # fmt: skip
+    groups = _groups(where, entry)
+    arguments = tuple(_argument(f"{where} argument", a, d) for a, d in zip(entry["arguments"], groups, strict=True))
+    is_input = [a.role in INPUT_ROLES for a in arguments]
+    inputs = entry["shape"].split("->")[0].count("(") if "shape" in entry else sum(is_input)
+    for index, a in enumerate(arguments):
+        if is_input[index] != (index < inputs):
+            _fail(where, f"argument {a.name!r} has role {a.role!r} on the wrong side of '->'",
+                  "list the inputs first, in the order of the shape")  # fmt: skip
+    names = [a.name.lower() for a in arguments]
+    for n in names:
+        if names.count(n) > 1:
+            _fail(where, f"two arguments are called {n!r} (case aside)", "rename one")
+    backward = entry.get("backward")
+    if backward is not None and backward not in ops:
+        _fail(f"{where}: backward", f"got {backward!r}", f"write the name of another entry: {', '.join(ops)}")
+    residuals = [a.name for a in arguments if a.role == "residual"]
+    for r in entry.get("residuals", []):
+        if r not in residuals:
+            _fail(f"{where}: residuals", f"{r!r} is no argument of role 'residual'", "declare it among the arguments")
+    axis = entry.get("indirect_axis")
+    if axis is not None and axis not in {d for a in arguments for d in a.dims}:
+        _fail(f"{where}: indirect_axis", f"got {axis!r}", "write the name of a dimension of an argument")
+    classes = tuple(ShapeClass(c["name"], c.get("when", "")) for c in entry.get("shape_classes", [{"name": "any"}]))
+    if not any(not c.when for c in classes):
+        _fail(f"{where}: shape_classes", "no class serves every shape", 'add { name = "any" }')
+    attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))
+    return Op(
+        name, entry["area"], entry["doc"], entry["family"], entry.get("shape", "").replace(" ", ""), tuple(chosen),
+        tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
+        entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+    )  # fmt: skip
+
+
+def load(path: Path, algebras: list[str]) -> list[Op]:
+    """The ops of the manifest at `path`; `algebras` are the known algebra names. Raises ManifestError."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"manifest: {path.name}: {error}") from None
+    unknown = set(data) - {"op"}
+    if unknown:
+        _fail(path.name, f"unknown table {sorted(unknown)[0]!r}", "entries are called [op.<name>]")
+    return [_op(name, entry, algebras, list(data["op"])) for name, entry in data["op"].items()]

@@ -1,0 +1,50 @@
+"""Reads the facts of each target from the comment that opens its schedule file."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+
+class TargetError(Exception):
+    """A mistake in a schedule file's front matter."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    name: str
+    arch: tuple[str, ...]
+    halide: tuple[str, ...]  # Halide target features
+    cpu: tuple[str, ...]  # what the processor must have, in the names of runtime/cpu_features.cpp
+    rounding: str  # rounding class: "fused" or "unfused"
+    priority: int
+    source: Path
+
+
+def read(path: Path) -> Target:
+    """The target that the schedule file at `path` describes."""
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("//"):
+            break
+        text = line.removeprefix("//").strip()
+        if lines and not text:
+            break
+        lines.append(text)
+    try:
+        facts = tomllib.loads("\n".join(lines))["target"]
+        if facts["rounding"] not in ("fused", "unfused"):
+            raise TargetError(f"{path.name}: rounding is {facts['rounding']!r}, must be 'fused' or 'unfused'")
+        return Target(
+            path.stem, tuple(facts["arch"]), tuple(facts["halide"]), tuple(facts["cpu"]), facts["rounding"],
+            int(facts["priority"]), path,
+        )  # fmt: skip
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise TargetError(
+            f"{path.name}: front matter: {error}; start the file with a comment like that of schedules/avx2.cpp"
+        ) from None
+
+
+def discover(folder: Path, arch: str) -> list[Target]:
+    """All targets for `arch` ("x86-64" or "arm-64"), lowest priority first."""
+    targets = [t for t in map(read, sorted(folder.glob("*.cpp"))) if arch in t.arch]
+    return sorted(targets, key=lambda t: t.priority)

@@ -1,0 +1,72 @@
+"""Multiplies ops, algebras, dtypes, shape classes and targets into variants."""
+
+import dataclasses
+import itertools
+import re
+
+from .manifest import Op, ShapeClass
+from .targets import Target
+
+SHORT = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "uint8": "u8"}
+
+
+class PlanError(Exception):
+    """Two variants of one key that dispatch could not tell apart, or a subset that leaves a cell unserved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    op: Op
+    algebra: str  # "" for an op without one
+    dtype: str
+    shape_class: ShapeClass
+    target: Target
+
+    @property
+    def id(self) -> str:
+        parts = [self.op.kebab, self.algebra.replace("_", "-"), SHORT[self.dtype], self.shape_class.name]
+        return "/".join(p for p in [*parts, self.target.name] if p)
+
+    @property
+    def symbol(self) -> str:
+        return "nitrix_" + self.id.replace("/", "_").replace("-", "_")
+
+    @property
+    def priority(self) -> int:
+        """Targets outrank each other; within one, a later shape class of the manifest is the more special."""
+        return self.target.priority * 10 + self.op.shape_classes.index(self.shape_class)
+
+    def generator_arguments(self, arch: str) -> list[str]:
+        """The command line of the generator process, after `-g <op> -f <symbol>`."""
+        base = {"x86-64": "x86-64-linux", "arm-64": "arm-64-linux"}[arch]
+        features = ["no_runtime", "strict_float", "user_context", *self.target.halide]
+        types = [f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}" for a in self.op.arguments]
+        algebra = [f"algebra={self.algebra}"] if self.algebra else []
+        shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
+        return [
+            f"target={'-'.join([base, *features])}", f"schedule={self.target.name}",
+            f"rounding={self.target.rounding}", *algebra, *shape, *types,
+        ]  # fmt: skip
+
+
+def enumerate_variants(ops: list[Op], targets: list[Target], subset: str = "") -> list[Variant]:
+    """All variants whose id matches the regular expression `subset`, best first within a key."""
+    chosen = []
+    for op in ops:
+        for algebra in op.algebras or ("",):
+            for dtype in op.dtypes:
+                cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets]
+                # The naive form of every cell is always built: it is what everything falls back to.
+                cell = [v for v in cell if v.target.name == "naive" or re.search(subset, v.id)]
+                cell.sort(key=lambda v: -v.priority)
+                for a, b in itertools.pairwise(cell):
+                    if a.priority == b.priority:
+                        raise PlanError(
+                            f"{a.id} and {b.id} have equal priority {a.priority}: give their targets different ones"
+                        )
+                chosen += cell
+    ids = [v.id for v in chosen]
+    for i in ids:
+        if ids.count(i) > 1:
+            raise PlanError(f"two variants are called {i}: rename an op or a shape class")
+    return chosen

@@ -1,0 +1,25 @@
+"""Where the tests find the source tree and the build."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "schedules")]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def build() -> Path:
+    """The build that is under test; `./x test` names it, otherwise build/."""
+    path = Path(os.environ.get("NITRIX_BUILD_DIR", ROOT / "build"))
+    if not (path / "build.ninja").exists():
+        pytest.fail(f"no build in {path}: run ./x build first")
+    return path

@@ -1,0 +1,67 @@
+"""The inner loops of the compiled variants: vector arithmetic alone, every accumulator in a register."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+LABEL = re.compile(r"^(\.L\w+):")
+JUMP = re.compile(r"^\s+j\w+\s+(\.L\w+)\b")
+VECTOR = re.compile(
+    r"^\s+v?(fmadd|fmsub|fnmadd|max|min|add|mul|sub|or|and|pternlog)\w*p[sdq]?\b|^\s+vf(n?)m(add|sub)\w*p[sd]"
+)
+SPILL = re.compile(r"(?:%[xyz]mm\d+, *-?\w*\(%r[sb]p|-?\w*\(%r[sb]p[^)]*\), *%[xyz]mm\d+)")
+
+
+def innermost_loops(assembly: str) -> list[list[str]]:
+    """The bodies of the loops that contain no other loop."""
+    lines = assembly.splitlines()
+    labels = {m.group(1): i for i, line in enumerate(lines) if (m := LABEL.match(line))}
+    spans = []
+    for end, line in enumerate(lines):
+        m = JUMP.match(line)
+        if m and labels.get(m.group(1), end) < end:
+            spans.append((labels[m.group(1)], end))
+    return [lines[a : b + 1] for a, b in spans if not any(a <= c and d < b for c, d in spans if (c, d) != (a, b))]
+
+
+def hottest(assembly: str) -> list[str]:
+    """The innermost loop with the most vector arithmetic."""
+    return max(innermost_loops(assembly), key=lambda body: sum(bool(VECTOR.match(x)) for x in body), default=[])
+
+
+def variants(build: Path, target: str) -> list[Path]:
+    return sorted((build / "variants").glob(f"nitrix_semiring_matmul_*_{target}.s"))
+
+
+@pytest.mark.parametrize("target", ["sse41", "avx2", "avx512"])
+def test_inner_loops_have_no_scalar_arithmetic_and_no_spills(build, target):
+    files = variants(build, target)
+    assert files, f"no variants for {target}"
+    for path in files:
+        body = hottest(path.read_text())
+        assert sum(bool(VECTOR.match(x)) for x in body) >= 8, f"{path.name}: no vector loop found"
+        scalar = [
+            x for x in body if re.match(r"^\s+v?(fn?m(add|sub)\w*s[sd]|mulss|mulsd|addss|addsd|maxss|maxsd)\b", x)
+        ]
+        calls = [x for x in body if re.match(r"^\s+callq?\b", x)]
+        spills = [x for x in body if SPILL.search(x)]
+        assert not scalar, f"{path.name}: scalar arithmetic in the inner loop: {scalar[:3]}"
+        assert not calls, f"{path.name}: a call in the inner loop: {calls[:3]}"
+        assert not spills, f"{path.name}: the inner loop spills: {spills[:3]}"
+
+
+@pytest.mark.parametrize(("target", "register"), [("avx2", "ymm"), ("avx512", "zmm")])
+def test_real_products_use_fused_multiply_add_of_full_width(build, target, register):
+    for path in variants(build, target):
+        if "_real_" not in path.name:
+            continue
+        fused = [x for x in hottest(path.read_text()) if re.match(r"^\s+vfmadd\w*p[sd]", x)]
+        assert fused and all(f"%{register}" in x for x in fused), f"{path.name}: {fused[:2]}"
+
+
+def test_the_loop_finder_sees_a_spill_and_a_scalar():
+    body = hottest(
+        ".Lx:\n\tvaddps %zmm0, %zmm1, %zmm2\n\tvmovaps %zmm2, 64(%rsp)\n\tvfmadd231ss %xmm0, %xmm1, %xmm2\n\tjne .Lx\n"
+    )
+    assert len(body) == 5 and any(SPILL.search(x) for x in body)

@@ -1,0 +1,143 @@
+"""The manifest's validator, the targets' front matter, and the enumeration of variants."""
+
+import re
+
+import pytest
+from plan.headers import write_header
+from plan.manifest import ManifestError, load, parse_shape
+from plan.targets import TargetError, discover, read
+from plan.variants import PlanError, enumerate_variants
+
+GOOD = """
+[op.product]
+area = "semiring"
+doc = "A product."
+family = "contraction"
+shape = "(m,k),(k,n)->(m,n)"
+algebras = ["real"]
+dtypes = ["float32"]
+arguments = [
+  { name = "A", role = "input", dtype = "T", doc = "left" },
+  { name = "B", role = "input", dtype = "T", doc = "right" },
+  { name = "C", role = "output", dtype = "T", doc = "result" },
+]
+"""
+
+
+def load_text(tmp_path, text, algebras=("real", "log")):
+    path = tmp_path / "manifest.toml"
+    path.write_text(text)
+    return load(path, list(algebras))
+
+
+def test_the_manifest_of_this_tree_is_valid(root):
+    algebras = sorted(p.stem for p in (root / "generators/algebra").glob("*.h"))
+    assert "semiring_matmul" in [op.name for op in load(root / "generators/manifest.toml", algebras)]
+
+
+def test_a_good_entry(tmp_path):
+    (op,) = load_text(tmp_path, GOOD)
+    assert op.dims == ("m", "k", "n")
+    assert [a.dims for a in op.arguments] == [("m", "k"), ("k", "n"), ("m", "n")]
+    assert op.kebab == "product"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"(m,k),(k,n)->(m,n)"', '"m,k->n"', r"no gufunc signature; write for example"),
+        ('"(m,k),(k,n)->(m,n)"', '"(m,k),(k,n)->(m,p)"', r"output dimension 'p' is in no input; use one of k, m, n"),
+        ('["real"]', '["rael"]', r"got 'rael'; write one of real, log, or add generators/algebra/rael.h"),
+        ('["float32"]', '["float31"]', r"dtypes: got 'float31'; write one of 'float32'"),
+        ('["float32"]', "[]", r"lacks 'dtypes'"),
+        ('role = "output"', 'role = "input"', r"wrong side of '->'"),
+        ('role = "output"', 'role = "result"', r"write one of 'input', 'structure', 'output'"),
+        ('name = "B"', 'name = "a"', r"two arguments are called 'a'"),
+        ('family = "contraction"', 'family = "contract"', r"family: got 'contract'; write one of 'contraction'"),
+        ('doc = "A product."', "", r"lacks 'doc'"),
+        ('doc = "A product."', 'doc = "x"\nspeed = 3', r"unknown key 'speed'; known keys"),
+        ("[op.product]", "[op.Product]", r"not snake_case"),
+        ("[op.product]", "[operator.product]", r"unknown table 'operator'"),
+        ("area =", 'backward = "nothing"\narea =', r"backward: got 'nothing'; write the name of another entry"),
+        ("shape =", 'shape_classes = [{ name = "tall", when = "n == 1" }]\nshape =', r"no class serves every shape"),
+        ("[op.product]", "[op.product", r"manifest.toml"),
+    ],
+)  # fmt: skip
+def test_a_mistake_says_what_to_write_instead(tmp_path, old, new, message):
+    assert old in GOOD
+    with pytest.raises(ManifestError, match=message):
+        load_text(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_shapes_may_have_scalars_and_several_outputs():
+    assert parse_shape("", "(n),()->(n),()") == [("n",), (), ("n",), ()]
+
+
+def test_targets_of_this_tree(root):
+    names = [t.name for t in discover(root / "schedules", "x86-64")]
+    assert names == ["naive", "sse41", "avx2", "avx512"]
+
+
+def test_front_matter_mistakes(tmp_path):
+    path = tmp_path / "fast.cpp"
+    path.write_text("// no front matter\n")
+    with pytest.raises(TargetError, match=r"fast.cpp: front matter.*like that of schedules/avx2.cpp"):
+        read(path)
+    path.write_text(
+        '// [target]\n// arch = ["x86-64"]\n// halide = []\n// cpu = []\n// rounding = "round"\n// priority = 1\n'
+    )
+    with pytest.raises(TargetError, match="must be 'fused' or 'unfused'"):
+        read(path)
+
+
+def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
+    ops = load_text(tmp_path, GOOD)
+    targets = discover(root / "schedules", "x86-64")
+    ids = [v.id for v in enumerate_variants(ops, targets)]
+    assert ids == [f"product/real/f32/any/{t}" for t in ("avx512", "avx2", "sse41", "naive")]
+    assert [v.id for v in enumerate_variants(ops, targets, "avx2$")] == [
+        "product/real/f32/any/avx2",
+        "product/real/f32/any/naive",
+    ]
+
+
+def test_equal_priorities_fail(tmp_path, root):
+    import dataclasses
+
+    targets = discover(root / "schedules", "x86-64")
+    twins = [dataclasses.replace(t, priority=5) for t in targets[1:3]]
+    with pytest.raises(PlanError, match="equal priority 50"):
+        enumerate_variants(load_text(tmp_path, GOOD), [targets[0], *twins])
+
+
+def test_the_header_has_a_function_and_its_workspace_size(tmp_path):
+    header = write_header(load_text(tmp_path, GOOD))
+    assert "nitrix_product(const DLTensor *a, const DLTensor *b, DLTensor *c, const char *semiring," in header
+    assert "nitrix_product_workspace_size(" in header
+
+
+def test_the_entries_of_the_documentation_are_valid(tmp_path, root):
+    blocks = re.findall(r"```toml\n(.*?)```", (root / "docs/manifest.md").read_text(), re.S)
+    ops = {op.name: op for op in load_text(tmp_path, "\n".join(blocks), ["real", "log", "tropical_max_plus"])}
+    assert set(ops) == {"matmul", "matmul_argmax", "conv", "edge_aggregate", "matmul_partial", "median"}
+    assert ops["conv"].ranks == (1, 2, 3) and ops["conv"].arguments[0].dims == ("*spatial", "c_in")
+    assert [a.name for a in ops["edge_aggregate"].arguments if a.optional or a.many] == ["edge_attr", "weights"]
+    assert ops["matmul"].shape_classes[1].when == "n == 1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ranks = [1, 2, 3]", "", r"uses \*spatial but lacks 'ranks'"),
+        ('shape_function = "convolution"', 'shape_function = "warp"', r"got 'warp'; write one of 'convolution'"),
+        ('dims = "*spatial, c_out", ', "", r"argument 'y': lacks 'dims'"),
+        ('shape_function = "convolution"', "", r"needs one of 'shape' and 'shape_function'"),
+        ("min = 1, doc", "min = 1, dok", r"an attribute lacks 'doc'"),
+        ('default = [1], min = 1, doc = "step of the k', 'default = 1, doc = "step of the k', r"default 1 is no ints"),
+    ],
+)
+def test_mistakes_under_a_shape_function(tmp_path, root, old, new, message):
+    (conv,) = re.findall(r"```toml\n(\[op\.conv\].*?)```", (root / "docs/manifest.md").read_text(), re.S)
+    assert old in conv
+    with pytest.raises(ManifestError, match=message):
+        load_text(tmp_path, conv.replace(old, new, 1))
