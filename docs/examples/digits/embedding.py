@@ -7,7 +7,7 @@ from scipy.sparse.linalg import eigsh
 from scipy.spatial import procrustes
 from sklearn.manifold import Isomap
 
-from nitrix.semiring import REAL
+from nitrix import semiring
 
 from .graph import K
 from .report import Step, relative_error
@@ -23,12 +23,12 @@ def leading_eigenvectors(
     """
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), count + guard)))[0]
     for _ in range(500):
-        image = step.matmul(matrix, basis, REAL)
-        values, rotation = np.linalg.eigh(step.matmul(np.ascontiguousarray(basis.T), image, REAL))
+        image = step.matmul(matrix, basis, semiring.REAL)
+        values, rotation = np.linalg.eigh(step.matmul(np.ascontiguousarray(basis.T), image, semiring.REAL))
         order = np.argsort(-np.abs(values))
         values, rotation = values[order], rotation[:, order]
-        vectors = step.matmul(basis, rotation, REAL)
-        image = step.matmul(image, rotation, REAL)
+        vectors = step.matmul(basis, rotation, semiring.REAL)
+        image = step.matmul(image, rotation, semiring.REAL)
         leading = slice(0, count)
         residual = np.abs(image[:, leading] - vectors[:, leading] * values[leading]).max() / np.abs(values[0])
         if residual < 1e-13:
