@@ -49,6 +49,7 @@ def embed(distances: np.ndarray) -> tuple[np.ndarray, Step]:
         products = (means[:, None] + means - squares - means.mean()) / 2
         values, vectors, residual = leading_eigenvectors(step, products, 2)
         coordinates = vectors * np.sqrt(values)
+        coordinates *= -np.sign(coordinates[0])  # signs are free: the first digit goes to the lower left
     with step.peer("SciPy's eigsh (ARPACK)"):
         want, want_vectors = eigsh(products, k=2)
     want, want_vectors = want[::-1], want_vectors[:, ::-1]
