@@ -41,7 +41,7 @@ inline exact::FMA &rounding() {
 }
 inline Expr fma(Expr a, Expr b, Expr c) { return exact::fma(rounding(), std::move(a), std::move(b), std::move(c)); }
 
-inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
+using exact::infinity;
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
 inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
 
