@@ -17,10 +17,10 @@ struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int8_t dtype; // a DType, or -1: the dtype of the call
+    int dtype; // a DType, or -1: the dtype of the call
     bool optional;
-    int8_t rank; // core dimensions
-    int8_t dims[max_dims];
+    int rank; // core dimensions
+    int dims[max_dims];
 };
 
 struct Attribute {

@@ -6,6 +6,7 @@
 #include "environment.h"
 #include "error.h"
 #include "json.h"
+#include "pack.h"
 
 namespace nitrix {
 
@@ -116,10 +117,14 @@ static std::string explain(const Call &call) {
         zero |= call.batch[d] == 0;
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
-    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims));
+    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims) + packed_bytes(call));
     json.key("notes").open('[');
     if (zero)
         json.value("a size of zero is answered without a kernel");
+    for (int i = call.op->n_inputs; i < call.op->n_arguments && !zero; ++i)
+        if (!is_written_in_place(call, i))
+            json.value(std::string("output '") + call.op->arguments[i].name +
+                       "' has no unit inner stride: computed into a compact copy, then stored");
     json.close(']').key("candidates").open('[');
     const Cell rows = cell(call.op_index, call.algebra, call.dtype);
     bool taken = zero;

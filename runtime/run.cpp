@@ -8,6 +8,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "halide_hooks.h"
+#include "pack.h"
 #include "run.h"
 
 namespace nitrix {
@@ -84,7 +85,8 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         int64_t reach = 0;
         for (int c = 0; c < core; ++c) {
             const int d = a.rank - 1 - c;
-            out.dims[i][c] = {0, to_32_bits(call, i, a.shape[d]), to_32_bits(call, i, a.strides[d]), 0};
+            const int64_t step = c == 0 && a.shape[d] == 1 ? 1 : a.strides[d]; // one element has any stride
+            out.dims[i][c] = {0, to_32_bits(call, i, a.shape[d]), to_32_bits(call, i, step), 0};
             reach += (a.shape[d] - 1) * (a.strides[d] < 0 ? -a.strides[d] : a.strides[d]);
         }
         const int last = batch.rank - 1;
@@ -150,6 +152,31 @@ void fill(const Array &a, double value) {
     }
 }
 
+// One launch per item of the outer batch dimensions; the kernel loops over the innermost.
+void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel) {
+    const Batch batch = collapse_batch(call);
+    Buffers buffers;
+    fill_buffers(call, batch, buffers);
+    const size_t mark = kernel.workspace_used;
+    int64_t index[max_rank] = {};
+    for (;;) {
+        kernel.workspace_used = mark;
+        launch(variant, buffers, call.op->n_arguments, kernel);
+        int d = batch.rank - 2;
+        for (; d >= 0; --d) {
+            ++index[d];
+            const int64_t steps = index[d] < batch.extent[d] ? 1 : 1 - batch.extent[d];
+            for (int i = 0; i < call.op->n_arguments; ++i)
+                buffers.buffer[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
+            if (steps == 1)
+                break;
+            index[d] = 0;
+        }
+        if (d < 0)
+            return;
+    }
+}
+
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
     bool reduced_away = false;
@@ -168,33 +195,20 @@ bool answer_zero_size(const Call &call) {
 
 } // namespace
 
-void run_variant(const Call &call, const Variant &variant) {
+void run_variant(const Call &original, const Variant &variant) {
     install_halide_hooks();
     const KeepDenormals mode;
-    const Batch batch = collapse_batch(call);
-    Buffers buffers;
-    fill_buffers(call, batch, buffers);
     KernelContext kernel;
-    kernel.context = call.options.context;
-    kernel.threads = call.options.threads;
-    kernel.workspace = call.options.workspace;
-    kernel.workspace_size = call.options.workspace_size;
-    int64_t index[max_rank] = {};
-    for (;;) { // the kernel loops over the last of the merged dimensions, this loop over the others
-        kernel.workspace_used = 0;
-        launch(variant, buffers, call.op->n_arguments, kernel);
-        int d = batch.rank - 2;
-        for (; d >= 0; --d) {
-            ++index[d];
-            const int64_t back = index[d] < batch.extent[d] ? 0 : batch.extent[d];
-            for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer[i].host += batch.stride[i][d] * (1 - back) * dtype_bytes(call.arrays[i].dtype);
-            if (!back)
-                break;
-            index[d] = 0;
-        }
-        if (d < 0)
-            break;
+    kernel.context = original.options.context;
+    kernel.threads = original.options.threads;
+    kernel.workspace = original.options.workspace;
+    kernel.workspace_size = original.options.workspace_size;
+    if (packed_bytes(original)) {
+        const PackedOutputs packed(original, kernel);
+        run_kernels(packed.call, variant, kernel);
+        packed.store();
+    } else {
+        run_kernels(original, variant, kernel);
     }
     count_served(variant);
     last_variant = variant.id;
@@ -204,7 +218,7 @@ size_t workspace_bytes(const Call &call) {
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
-    const int64_t scratch = choose(call).variant->scratch_bytes(call.dims);
+    const int64_t scratch = choose(call).variant->scratch_bytes(call.dims) + packed_bytes(call);
     constexpr int64_t bookkeeping = 256, buffers = 8; // headers, alignment and slack of each buffer of a kernel
     return scratch ? static_cast<size_t>(scratch + bookkeeping * buffers) : 0;
 }

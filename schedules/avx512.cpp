@@ -1,7 +1,7 @@
 // [target]
 // arch = ["x86-64"]
 // halide = ["sse41", "avx", "f16c", "fma", "avx2", "avx512", "avx512_skylake"]
-// cpu = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "f16c"]
+// cpu = ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma"]
 // rounding = "fused"
 // priority = 30
 #include "schedules/common/contraction.h"
