@@ -152,7 +152,7 @@ TAYLOR = tuple(1 / math.factorial(i) for i in range(12, -1, -1))
 
 @functools.cache
 def log_product(parallel: bool):
-    """Stable log-sum-exp: the maximum of every sum first (a MAX_PLUS product), then the exponentials in a second pass."""
+    """Stable log-sum-exp: the maxima first, a MAX_PLUS product, then the exponentials in a second pass."""
     maxima = product("tropical_max_plus", False, parallel)
     jit = functools.partial(numba.njit, fastmath={"contract", "reassoc"}, error_model="numpy", nogil=True)
 

@@ -12,11 +12,8 @@ COLUMNS = f"{'m x n x k':<20}{'time':>11}{'Gop/s':>9}{'of limit':>10}{'best peer
 
 def duration(seconds: float) -> str:
     """Three digits and a unit."""
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * scale >= 1:
-            break
-    else:
-        unit, scale = "ns", 1e9
+    units = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+    unit, scale = next((u for u in units if seconds * u[1] >= 1), units[-1])
     value = seconds * scale
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 

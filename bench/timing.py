@@ -27,7 +27,7 @@ class Times:
         return statistics.median(s / f for s, f in pairs)
 
     def fraction(self, name: str, work: float, ceiling: float = math.inf) -> float:
-        """Rate (`work` per call over time) as a fraction of what the probe gave in the same round, at most `ceiling`."""
+        """Rate (`work` per call over time) as a fraction of the probe's in the same round, or of `ceiling` if lower."""
         limits = self.probe or [math.inf]
         # A contestant too slow for every round was timed in the first ones.
         times = self.rounds[name]
