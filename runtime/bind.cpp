@@ -1,4 +1,5 @@
 // From the arguments of the C ABI to a Call: names, dtypes, the op's shape rule, broadcasting, overlap.
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -73,7 +74,8 @@ static void read_options(const nitrix_options *given, Options &out) {
     out.reproducible = (options.flags & NITRIX_REPRODUCIBLE) || env.reproducible;
     if (options.threads < 0)
         refuse_value("options: threads is " + std::to_string(options.threads) + ", must be 0 (default) or more");
-    out.threads = options.threads ? options.threads : out.context->threads;
+    out.threads_asked = options.threads ? options.threads : out.context->threads;
+    out.threads = out.context->parallel_for ? out.threads_asked : std::min(out.threads_asked, pool_threads());
     if (options.workspace && reinterpret_cast<uintptr_t>(options.workspace) % 64)
         refuse_value("options: workspace is not 64-byte aligned");
     out.workspace = static_cast<char *>(options.workspace);

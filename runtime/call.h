@@ -9,11 +9,12 @@ namespace nitrix {
 
 struct Options {
     const Context *context;
-    const char *backend; // nullptr: automatic
+    const char *backend;    // nullptr: automatic
     const Variant *variant; // nullptr: the best
     nitrix_mode mode;
     bool reproducible;
     int threads;
+    int threads_asked; // of which the library's own pool may have fewer
     char *workspace;
     size_t workspace_size;
 };

@@ -7,6 +7,7 @@
 #include "cpu_features.h"
 #include "environment.h"
 #include "error.h"
+#include "pack.h"
 
 namespace nitrix {
 
@@ -31,6 +32,14 @@ static bool is_disabled(const Variant &v) {
         if (std::strstr(v.id, part.c_str()))
             return true;
     return false;
+}
+
+int64_t scratch_of(const Variant &v, const Call &call) {
+    const int64_t kernel = v.scratch_bytes(call.dims, call.options.threads);
+    int64_t sum = 0;
+    if (kernel < 0)
+        return kernel;
+    return __builtin_add_overflow(kernel, packed_bytes(call), &sum) ? INT64_MAX : sum;
 }
 
 Refusal judge(const Variant &v, const Call &call) {
@@ -63,7 +72,7 @@ Refusal judge(const Variant &v, const Call &call) {
         return Refusal::disabled;
     const uint64_t budget = options.context->memory_budget;
     if (budget) {
-        const int64_t scratch = v.scratch_bytes(call.dims, options.threads);
+        const int64_t scratch = scratch_of(v, call);
         if (scratch < 0)
             return Refusal::unknown;
         if (static_cast<uint64_t>(scratch) > budget)
@@ -73,8 +82,9 @@ Refusal judge(const Variant &v, const Call &call) {
 }
 
 const char *refusal_name(Refusal refusal) {
-    static const char *const names[] = {"none",     "cpu",    "target",  "backend", "mode",      "rounding", "condition",
-                                        "disabled", "budget", "unknown", "inexact", "reference", "unnamed"};
+    static const char *const names[] = {"none",     "cpu",       "target",   "backend", "mode",
+                                        "rounding", "condition", "disabled", "budget",  "unknown",
+                                        "inexact",  "reference", "unnamed"};
     return names[static_cast<int>(refusal)];
 }
 
@@ -103,8 +113,8 @@ std::string refusal_sentence(const Variant &v, Refusal refusal, const Call &call
     case Refusal::disabled:
         return "NITRIX_DISABLE names it";
     case Refusal::budget:
-        return "needs " + std::to_string(v.scratch_bytes(call.dims, call.options.threads)) +
-               " bytes of scratch memory, the budget is " + std::to_string(call.options.context->memory_budget);
+        return "needs " + std::to_string(scratch_of(v, call)) + " bytes of scratch memory, the budget is " +
+               std::to_string(call.options.context->memory_budget);
     case Refusal::unknown:
         return "its scratch memory is not known from shapes alone, and there is a budget of " +
                std::to_string(call.options.context->memory_budget);

@@ -30,6 +30,10 @@ Refusal judge(const Variant &variant, const Call &call);
 // Whether passing over a variant means that the caller gets less than the machine and the request allow.
 bool is_loss(const Variant &variant, Refusal refusal);
 
+// Scratch bytes that the call needs at most if the variant serves it, compact copies of outputs included; negative: not
+// known.
+int64_t scratch_of(const Variant &variant, const Call &call);
+
 struct Choice {
     const Variant *variant;
     bool fallback; // something better was wanted: tell

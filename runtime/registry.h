@@ -17,10 +17,10 @@ struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int8_t dtype; // a DType, or -1: the dtype of the call
+    int dtype; // a DType, or -1: the dtype of the call
     bool optional;
-    int8_t rank; // core dimensions
-    int8_t dims[max_dims];
+    int rank; // core dimensions
+    int dims[max_dims];
 };
 
 struct Attribute {
@@ -71,8 +71,8 @@ struct Variant {
     int16_t op, algebra, target; // algebra: -1 where the op has none
     DType dtype;
     int priority;
-    const char *condition;                         // of its shape class, as text; nullptr: none
-    bool (*applies)(const int64_t *dims);          // nullptr: always
+    const char *condition;                // of its shape class, as text; nullptr: none
+    bool (*applies)(const int64_t *dims); // nullptr: always
     // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known.
     int64_t (*scratch_bytes)(const int64_t *dims, int64_t threads);
     double tolerance; // largest relative error against the reference that is allowed; only 0 is chosen unless named

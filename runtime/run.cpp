@@ -8,6 +8,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "halide_hooks.h"
+#include "pack.h"
 #include "run.h"
 #include "scratch.h"
 #include "verify.h"
@@ -171,6 +172,32 @@ void fill(const Array &a, double value) {
     }
 }
 
+// One launch per item of the outer batch dimensions; the kernel loops over the innermost.
+void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel) {
+    const Batch batch = collapse_batch(call);
+    Buffers buffers;
+    fill_buffers(call, batch, buffers);
+    const size_t mark = kernel.workspace_used.load(std::memory_order_relaxed);
+    int64_t index[max_rank];
+    std::fill_n(index, batch.rank, 0);
+    for (;;) {
+        kernel.workspace_used.store(mark, std::memory_order_relaxed);
+        launch(variant, buffers, call.op->n_arguments, kernel);
+        int d = batch.rank - 2;
+        for (; d >= 0; --d) {
+            ++index[d];
+            const int64_t steps = index[d] < batch.extent[d] ? 1 : 1 - batch.extent[d];
+            for (int i = 0; i < call.op->n_arguments; ++i)
+                buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
+            if (steps == 1)
+                break;
+            index[d] = 0;
+        }
+        if (d < 0)
+            return;
+    }
+}
+
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
     bool reduced_away = false;
@@ -189,35 +216,22 @@ bool answer_zero_size(const Call &call) {
 
 } // namespace
 
-int64_t run_variant(const Call &call, const Variant &variant) {
+int64_t run_variant(const Call &original, const Variant &variant) {
     install_halide_hooks();
     const KeepDenormals mode;
-    const Batch batch = collapse_batch(call);
-    Buffers buffers;
-    fill_buffers(call, batch, buffers);
     KernelContext kernel;
-    kernel.context = call.options.context;
-    kernel.threads = call.options.threads;
-    kernel.workspace = call.options.workspace;
-    kernel.workspace_size = call.options.workspace_size;
-    int64_t index[max_rank];
-    std::fill_n(index, batch.rank, 0);
-    for (;;) { // the kernel loops over the last of the merged dimensions, this loop over the others
-        kernel.workspace_used.store(0, std::memory_order_relaxed);
-        launch(variant, buffers, call.op->n_arguments, kernel);
-        int d = batch.rank - 2;
-        for (; d >= 0; --d) {
-            ++index[d];
-            const int64_t back = index[d] < batch.extent[d] ? 0 : batch.extent[d];
-            for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer()[i].host += batch.stride[i][d] * (1 - back) * dtype_bytes(call.arrays[i].dtype);
-            if (!back)
-                break;
-            index[d] = 0;
-        }
-        if (d < 0)
-            return kernel.peak_bytes.load(std::memory_order_relaxed);
+    kernel.context = original.options.context;
+    kernel.threads = original.options.threads;
+    kernel.workspace = original.options.workspace;
+    kernel.workspace_size = original.options.workspace_size;
+    if (packed_bytes(original)) {
+        const PackedOutputs packed(original, kernel);
+        run_kernels(packed.call, variant, kernel);
+        packed.store();
+    } else {
+        run_kernels(original, variant, kernel);
     }
+    return kernel.peak_bytes.load(std::memory_order_relaxed);
 }
 
 size_t workspace_bytes(const Call &call) {
@@ -225,7 +239,7 @@ size_t workspace_bytes(const Call &call) {
         if (call.dims[d] == 0)
             return 0;
     const Variant &variant = *choose(call).variant;
-    const int64_t scratch = variant.scratch_bytes(call.dims, call.options.threads);
+    const int64_t scratch = scratch_of(variant, call);
     if (scratch < 0)
         refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": the scratch memory of " + variant.id +
                                              " is not known from shapes alone");

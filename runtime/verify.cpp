@@ -98,7 +98,8 @@ std::string first_difference(const Array &got, const Array &expected, const char
 void run_verified(const Call &call, const Variant &variant) {
     const Variant *reference = reference_of(variant, call);
     if (!reference)
-        refuse(NITRIX_ERROR_UNSUPPORTED, std::string(variant.id) + ": mode verify: this build has no reference of the " +
+        refuse(NITRIX_ERROR_UNSUPPORTED, std::string(variant.id) +
+                                             ": mode verify: this build has no reference of the " +
                                              targets[variant.target].rounding + " rounding class");
     run_variant(call, variant);
     if (reference == &variant)

@@ -1,7 +1,7 @@
 // [target]
 // arch = ["x86-64"]
 // halide = ["sse41", "avx", "f16c", "fma", "avx2"]
-// cpu = ["avx2", "fma", "f16c"]
+// cpu = ["avx2", "fma"]
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"

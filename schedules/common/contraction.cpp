@@ -65,6 +65,13 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .compute_at(f.c, f.blocks)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    if (f.packs_bits()) {
+        f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
+        f.b_bits.bound(f.ji, 0, tile_columns)
+            .bound(f.bit, 0, f.word_bits)
+            .compute_at(f.b_panel, f.k)
+            .vectorize(f.ji, tile_columns);
+    }
     f.partial.bound(f.ji, 0, tile_columns)
         .bound(f.ii, 0, tile.rows)
         .bound_extent(f.jo, 1)
@@ -88,13 +95,16 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         scan_for_nan(f, lanes);
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
-    const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, cast<int64_t>(f.block));
+    const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
+    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
     const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
     // Each thread packs its own block of rows.
     const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
-    const Expr packed = size * depth * columns + copies * size * ((depth + 15) / 16 * 16) * min(rows, row_block);
+    const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
+    const Expr packed =
+        size * depth * columns + copies * (size * ((depth + 15) / 16 * 16) * min(rows, row_block)) + bits;
     f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)));
 }
 

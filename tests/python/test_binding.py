@@ -2,6 +2,7 @@
 
 import ast
 import ctypes
+import gc
 import json
 import os
 import subprocess
@@ -13,10 +14,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import oracle
 import pytest
 
 import nitrix
-import oracle
 from nitrix import _nitrix
 from nitrix.semiring import REAL, SEMIRINGS, Semiring, reference_semiring_matmul, semiring_matmul
 
@@ -96,6 +97,7 @@ def test_out_that_overlaps_an_input_is_refused_untouched():
 
 
 def test_a_failing_call_leaves_no_reference():
+    gc.collect()  # what earlier tests left would otherwise go while this one counts
     before = sys.getrefcount(A), sys.getrefcount(B)
     for _ in range(50):
         with pytest.raises(TypeError):
@@ -113,7 +115,7 @@ def test_misaligned_data_gives_the_product_or_an_error():
     try:
         result = semiring_matmul(misaligned, B)
     except ValueError as error:
-        assert "A" in str(error)  # noqa: PT017
+        assert "A" in str(error)
     else:
         np.testing.assert_array_equal(result, C)
 
@@ -300,7 +302,8 @@ def test_jax():
 
 # ---- Warnings -------------------------------------------------------------------------------------------------------
 
-no_cuda = pytest.mark.skipif("cuda" in nitrix.info()["targets"], reason="asking for CUDA falls back only without it")
+targets = {target["name"] for target in nitrix.info()["targets"]}
+no_cuda = pytest.mark.skipif("cuda" in targets, reason="asking for CUDA falls back only without it")
 
 
 def fresh(n, dtype=np.float32):
@@ -319,6 +322,7 @@ def test_a_fallback_warns_once_per_kind_of_call():
     warning = caught[0].message
     assert (warning.op, warning.dtype, warning.wanted) == ("semiring_matmul", "float32", "cuda")
     assert "1001" in warning.shapes
+    assert "NitrixBackendFallback" not in str(warning)  # the category says it
     assert warning.got
     assert warning.reason
     with warnings.catch_warnings():
@@ -427,7 +431,7 @@ def test_many_threads_get_the_same_bits():
         for j in range(30):
             semiring = oracle.STRICT[(i + j) % len(oracle.STRICT)]
             got = semiring_matmul(x, y, semiring=semiring)
-            if semiring not in nitrix.last_variant() or not np.array_equal(got, expected[semiring]):
+            if semiring.replace("_", "-") not in nitrix.last_variant() or not np.array_equal(got, expected[semiring]):
                 wrong.append((i, j, semiring))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]

@@ -1,12 +1,12 @@
 """nitrix.semiring.semiring_matmul against NumPy: shapes, strides, broadcasting, special sizes."""
 
 import numpy as np
+import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import oracle
 from nitrix.semiring import REAL, SEMIRINGS, reference_semiring_matmul, semiring_matmul
 
 DTYPES = (np.float32, np.float64)

@@ -20,20 +20,14 @@ class Semiring:
     """What the C interface and variant ids call it: "tropical_min_plus"."""
     strict: bool
     """Whether combining associates and distributes over the reduction. Reordered reductions need that."""
-    identity: float | bool
+    identity: float
     """What a reduction over nothing gives."""
-    annihilator: float | bool | None
+    annihilator: float | None
     """The z that makes every product with it the identity, so that entries can be masked; None if there is none."""
 
 
-def _number(value: float | bool | str | None) -> float | bool | None:
-    # JSON has no infinity: "-inf" stands in a string.
-    return float(value) if isinstance(value, str) else value
-
-
 SEMIRINGS: dict[str, Semiring] = {
-    a["name"]: Semiring(a["name"], a["strict"], _number(a["identity"]), _number(a["annihilator"]))  # type: ignore[arg-type]
-    for a in ALGEBRAS
+    a["name"]: Semiring(a["name"], a["strict"], a["identity"], a["annihilator"]) for a in ALGEBRAS
 }
 """Every algebra of this build by name. Each is also a constant of this module: "log" is LOG."""
 

@@ -20,6 +20,12 @@ PyObject *keep(const char *module, const char *name) {
     return nb::object(nb::module_::import_(module).attr(name)).release().ptr();
 }
 
+// On stderr the category opens the line; Python's warnings write it themselves.
+std::string without_category(const std::string &message) {
+    const std::string category = "NitrixBackendFallback: ";
+    return message.compare(0, category.size(), category) ? message : message.substr(category.size());
+}
+
 } // namespace
 
 void on_warning(const nitrix_warning *w, void *) {
@@ -43,8 +49,8 @@ void WarningCollector::deliver() {
         return;
     collector = nullptr; // what warnings.warn runs may call nitrix again
     for (const Warning &w : warnings_) {
-        const nb::object warning =
-            nb::borrow(fallback_warning)(w.message, w.op, w.shapes, w.dtype, w.wanted, w.got, w.reason);
+        const nb::object warning = nb::borrow(fallback_warning)(without_category(w.message), w.op, w.shapes, w.dtype,
+                                                                w.wanted, w.got, w.reason);
         nb::borrow(warn)(warning, nb::arg("stacklevel") = 2); // 1 is nitrix's function, 2 who called it
     }
 }

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.neighbors import KernelDensity
 
-from nitrix.semiring import LOG
+from nitrix import semiring
 
 from .graph import Graph
 from .report import Step, relative_error
@@ -26,8 +26,8 @@ def responsibilities(graph: Graph, images: np.ndarray, labels: np.ndarray, known
     members[np.arange(known), labels[:known]] = -np.log(sizes[labels[:known]])
     priors = np.log(sizes / known).astype(np.float32)
     with step.ours():
-        joint = step.matmul(kernels, members, LOG) + priors
-        shares = np.exp(joint - step.matmul(joint, np.zeros((10, 1), dtype=np.float32), LOG))
+        joint = step.matmul(kernels, members, semiring.LOG) + priors
+        shares = np.exp(joint - step.matmul(joint, np.zeros((10, 1), dtype=np.float32), semiring.LOG))
     with step.peer("SciPy's logsumexp, class by class"):
         classes = [np.flatnonzero(labels[:known] == c) for c in range(10)]
         want = np.stack([logsumexp(kernels[:, of].astype(np.float64), axis=1) for of in classes], axis=1)

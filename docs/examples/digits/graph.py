@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from nitrix.semiring import EUCLIDEAN, REAL
+from nitrix import semiring
 
 from .report import Step, relative_error
 
@@ -38,7 +38,7 @@ def neighbour_graph(images: np.ndarray) -> tuple[Graph, Step]:
     n = len(images)
     with step.ours():
         norms = np.square(images).sum(axis=1)
-        squared = norms[:, None] + norms - 2 * step.matmul(images, images.T, REAL)
+        squared = norms[:, None] + norms - 2 * step.matmul(images, images.T, semiring.REAL)
         # Distances are integers, so (distance, index) fits one sortable integer and a tie goes to the smaller index.
         keys = squared.astype(np.int32) * np.int32(n) + np.arange(n, dtype=np.int32)
         np.fill_diagonal(keys, np.iinfo(np.int32).max)
@@ -49,6 +49,11 @@ def neighbour_graph(images: np.ndarray) -> tuple[Graph, Step]:
     with step.peer("scikit-learn's kneighbors"):
         distances, _ = NearestNeighbors(n_neighbors=K).fit(images.astype(np.float64)).kneighbors()
     got = np.sqrt(np.take_along_axis(squared, nearest, axis=1).astype(np.float64))
+    step.check(
+        "squared distances of all pairs, against SciPy's",
+        np.abs(squared - cdist(images, images, "sqeuclidean")).max(),
+        0,
+    )
     step.check("distances to the nearest, relative to scikit-learn's", relative_error(got, distances), 1e-12)
     step.say(f"{joined.sum() // 2:,} edges between {n:,} digits")
     return Graph(squared, nearest, joined), step
@@ -59,7 +64,7 @@ def nearest_by_euclidean(images: np.ndarray, labels: np.ndarray, known: int) -> 
     step = Step(f"Nearest neighbours: digits {known + 1} to {len(images)} among the first {known}, by EUCLIDEAN")
     asked = images[known:]
     with step.ours():
-        distances = step.matmul(asked, images[:known].T, EUCLIDEAN)
+        distances = step.matmul(asked, images[:known].T, semiring.EUCLIDEAN)
         named = labels[distances.argmin(axis=1)]
     with step.peer("SciPy's cdist"):
         reference = cdist(asked, images[:known])

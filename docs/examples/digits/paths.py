@@ -4,16 +4,16 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
-from nitrix.semiring import BOOLEAN, TROPICAL_MAX_PLUS, TROPICAL_MIN_PLUS
+from nitrix import semiring
 
 from .graph import Graph
 from .report import Step, relative_error
 
 
-def closure(step: Step, best: np.ndarray, semiring: object) -> np.ndarray:
+def closure(step: Step, best: np.ndarray, algebra: object) -> np.ndarray:
     """After s squarings the matrix holds the best over all paths of at most 2^s edges."""
     for _ in range((len(best) - 1).bit_length()):
-        squared = step.matmul(best, best, semiring)
+        squared = step.matmul(best, best, algebra)
         if np.array_equal(squared, best):
             break
         best = squared
@@ -25,7 +25,7 @@ def shortest(graph: Graph) -> tuple[np.ndarray, Step]:
     step = Step("Shortest paths of all pairs, by squaring in MIN_PLUS")
     lengths = edge_lengths(graph)
     with step.ours():
-        distances = closure(step, graph.weights(lengths, np.inf), TROPICAL_MIN_PLUS)
+        distances = closure(step, graph.weights(lengths, np.inf), semiring.TROPICAL_MIN_PLUS)
     with step.peer("SciPy's Dijkstra (walks the sparse edges)"):
         reference = shortest_path(graph.sparse(lengths), method="D")
     with step.peer("SciPy's Floyd-Warshall (dense, as ours)"):
@@ -65,7 +65,7 @@ def most_reliable(graph: Graph) -> tuple[np.ndarray, Step]:
     step = Step("Most reliable paths of all pairs, by squaring in MAX_PLUS (sums of log-reliabilities)")
     logs = log_reliabilities(graph)
     with step.ours():
-        best = closure(step, graph.weights(logs, -np.inf), TROPICAL_MAX_PLUS)
+        best = closure(step, graph.weights(logs, -np.inf), semiring.TROPICAL_MAX_PLUS)
     with step.peer("SciPy's Dijkstra on -log p"):
         reference = -shortest_path(graph.sparse(-logs), method="D")
     step.check("log-reliabilities, relative to SciPy's", relative_error(best, reference), 0)
@@ -98,7 +98,7 @@ def reachable(graph: Graph, arrows: int = 2) -> Step:
     with step.ours():
         start = np.eye(n, dtype=bool)
         start[rows, columns] = True
-        reached = closure(step, start, BOOLEAN)
+        reached = closure(step, start, semiring.BOOLEAN)
     with step.peer("SciPy's shortest_path"):
         arrows_only = csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
         reference = np.isfinite(shortest_path(arrows_only, method="D", unweighted=True))

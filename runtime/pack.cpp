@@ -1,0 +1,98 @@
+#include "pack.h"
+
+#include <cstring>
+
+#include "error.h"
+#include "scratch.h"
+
+namespace nitrix {
+
+bool is_written_in_place(const Call &call, int argument) {
+    const Array &a = call.arrays[argument];
+    return call.op->arguments[argument].rank == 0 || a.shape[a.rank - 1] <= 1 || a.strides[a.rank - 1] == 1;
+}
+
+static int64_t elements(const Array &a) {
+    int64_t n = 1;
+    for (int d = 0; d < a.rank; ++d)
+        n *= a.shape[d];
+    return n;
+}
+
+int64_t packed_bytes(const Call &call) {
+    int64_t bytes = 0;
+    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
+        if (!is_written_in_place(call, i))
+            bytes += elements(call.arrays[i]) * dtype_bytes(call.arrays[i].dtype);
+    return bytes;
+}
+
+PackedOutputs::PackedOutputs(const Call &original, KernelContext &kernel)
+    : call(original), original_(original), kernel_(kernel) {
+    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i) {
+        if (is_written_in_place(call, i))
+            continue;
+        Array &a = call.arrays[i];
+        copies_[i] = scratch_allocate(kernel, static_cast<size_t>(elements(a)) * dtype_bytes(a.dtype));
+        if (!copies_[i])
+            refuse(NITRIX_ERROR_MEMORY, std::string(call.op->name) +
+                                            ": no memory for a compact copy of the strided output '" +
+                                            call.op->arguments[i].name + "'");
+        a.data = static_cast<char *>(copies_[i]);
+        int64_t step = 1;
+        for (int d = a.rank - 1; d >= 0; --d) {
+            a.strides[d] = step;
+            step *= a.shape[d];
+        }
+    }
+}
+
+PackedOutputs::~PackedOutputs() {
+    for (int i = max_arguments; i-- > 0;)
+        scratch_release(kernel_, copies_[i]);
+}
+
+// Row by row of the compact copy; the caller's rows have any stride.
+template <typename T> static void scatter(const Array &from, const Array &to) {
+    const int last = to.rank - 1;
+    const int64_t width = to.shape[last], step = to.strides[last];
+    const T *source = reinterpret_cast<const T *>(from.data);
+    T *target = reinterpret_cast<T *>(to.data);
+    int64_t index[max_rank] = {};
+    for (;;) {
+        for (int64_t i = 0; i < width; ++i)
+            target[i * step] = source[i];
+        source += width;
+        int d = last - 1;
+        for (; d >= 0; --d) {
+            target += to.strides[d];
+            if (++index[d] < to.shape[d])
+                break;
+            target -= to.strides[d] * to.shape[d];
+            index[d] = 0;
+        }
+        if (d < 0)
+            return;
+    }
+}
+
+void PackedOutputs::store() const {
+    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i) {
+        if (!copies_[i])
+            continue;
+        const Array &from = call.arrays[i], &to = original_.arrays[i];
+        switch (dtype_bytes(from.dtype)) {
+        case 1:
+            scatter<uint8_t>(from, to);
+            break;
+        case 4:
+            scatter<uint32_t>(from, to);
+            break;
+        default:
+            scatter<uint64_t>(from, to);
+            break;
+        }
+    }
+}
+
+} // namespace nitrix
