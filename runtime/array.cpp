@@ -46,8 +46,9 @@ static DType read_dtype(const DLDataType &type, const char *name) {
 void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array) {
     if (!tensor)
         refuse_value(argument(name) + "is NULL, must be a DLTensor");
-    if (tensor->device.device_type != kDLCPU && tensor->device.device_type != kDLCUDAHost)
-        refuse_type(argument(name) + "lives on DLPack device " + std::to_string(tensor->device.device_type) +
+    const int device = raw_enum(tensor->device.device_type);
+    if (device != kDLCPU && device != kDLCUDAHost)
+        refuse_type(argument(name) + "lives on DLPack device " + std::to_string(device) +
                     ", must be in CPU memory (device 1)");
     array.dtype = read_dtype(tensor->dtype, name);
     array.is_bool = tensor->dtype.code == kDLBool;

@@ -2,12 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "nitrix/nitrix.h"
 #include "registry.h"
 
 namespace nitrix {
+
+// The number in an enum of the C ABI, which a caller may have set to anything.
+template <typename Enum> int raw_enum(const Enum &e) {
+    static_assert(sizeof(Enum) == sizeof(int));
+    int value = 0;
+    std::memcpy(&value, &e, sizeof value);
+    return value;
+}
 
 constexpr int max_rank = 16;
 

@@ -28,14 +28,6 @@ static std::string op_names() {
     return names;
 }
 
-// The number in an enum of the C ABI, which a caller may have set to anything.
-template <typename Enum> static int raw_enum(const Enum &e) {
-    static_assert(sizeof(Enum) == sizeof(int));
-    int value = 0;
-    std::memcpy(&value, &e, sizeof value);
-    return value;
-}
-
 static void read_options(const nitrix_options *given, Options &out) {
     const Environment &env = environment();
     nitrix_options options = NITRIX_OPTIONS_INIT;

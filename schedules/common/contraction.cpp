@@ -102,9 +102,11 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
     // Each thread packs its own block of rows.
     const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
-    const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
-    const Expr packed =
-        size * depth * columns + copies * (size * ((depth + 15) / 16 * 16) * min(rows, row_block)) + bits;
+    const Expr padded_depth = (depth + 15) / 16 * 16;
+    const Expr a_block = size * padded_depth * min(rows, row_block);
+    const Expr a_bits = f.packs_bits() ? f.word_bits * padded_depth : cast<int64_t>(0);
+    const Expr b_bits = cast<int64_t>(f.packs_bits() ? f.word_bits * tile_columns : 0);
+    const Expr packed = size * depth * columns + b_bits + copies * (a_block + a_bits);
     f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)));
 }
 
