@@ -105,6 +105,9 @@ void describe(Array &a, Bytes &in, bool output) {
         }
         if (a.shape[d] > 0)
             (step < 0 ? a.low : a.high) += step * (a.shape[d] - 1);
+        constexpr __int128 far = __int128{1} << 62; // far beyond the region, and sums of it do not overflow
+        a.low = a.low < -far ? -far : a.low;
+        a.high = a.high > far ? far : a.high;
         a.elements *= a.shape[d];
         compact *= a.shape[d];
     }
