@@ -16,11 +16,11 @@
 
 #include "HalideBuffer.h"
 
-#define KERNELS_OF(T, M)                                                                                       \
-    int nitrix_test_exp_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                       \
-    int nitrix_test_exp_nonpositive_##T##_##M(halide_buffer_t *, halide_buffer_t *);                           \
-    int nitrix_test_log_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                       \
-    int nitrix_test_fma_##T##_##M(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *); \
+#define KERNELS_OF(T, M)                                                                                               \
+    int nitrix_test_exp_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                               \
+    int nitrix_test_exp_nonpositive_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                   \
+    int nitrix_test_log_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                               \
+    int nitrix_test_fma_##T##_##M(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *);         \
     int nitrix_test_ordered_##T##_##M(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *);
 #define KERNELS(M) KERNELS_OF(f32, M) KERNELS_OF(f64, M)
 extern "C" {
@@ -53,15 +53,15 @@ struct Variant {
     bool (*cpu_has)();
 };
 
-#define FUNCTIONS(T, M)                                                                              \
-    {                                                                                                \
-        nitrix_test_exp_##T##_##M, nitrix_test_exp_nonpositive_##T##_##M, nitrix_test_log_##T##_##M, \
-            nitrix_test_fma_##T##_##M, nitrix_test_ordered_##T##_##M                                 \
+#define FUNCTIONS(T, M)                                                                                                \
+    {                                                                                                                  \
+        nitrix_test_exp_##T##_##M, nitrix_test_exp_nonpositive_##T##_##M, nitrix_test_log_##T##_##M,                   \
+            nitrix_test_fma_##T##_##M, nitrix_test_ordered_##T##_##M                                                   \
     }
-#define VARIANT(mode, target, rounding, emulated, cpu_has)                               \
-    {                                                                                    \
-#mode "_" #target, #target, rounding, emulated, FUNCTIONS(f32, mode##_##target), \
-            FUNCTIONS(f64, mode##_##target), cpu_has                                     \
+#define VARIANT(mode, target, rounding, emulated, cpu_has)                                                             \
+    {                                                                                                                  \
+#mode "_" #target, #target, rounding, emulated, FUNCTIONS(f32, mode##_##target),                               \
+            FUNCTIONS(f64, mode##_##target), cpu_has                                                                   \
     }
 
 bool has_sse41() { return __builtin_cpu_supports("sse4.1"); }
@@ -90,30 +90,30 @@ const Variant *reference_of(Rounding rounding) {
     return nullptr;
 }
 
-template<typename T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+template <typename T> using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
-template<typename T> BitsOf<T> bits(T x) {
+template <typename T> BitsOf<T> bits(T x) {
     BitsOf<T> b;
     std::memcpy(&b, &x, sizeof b);
     return b;
 }
-template<typename T> T from_bits(BitsOf<T> b) {
+template <typename T> T from_bits(BitsOf<T> b) {
     T x;
     std::memcpy(&x, &b, sizeof x);
     return x;
 }
 
-template<typename T> bool same(T a, T b) { return bits(a) == bits(b) || (a != a && b != b); }
+template <typename T> bool same(T a, T b) { return bits(a) == bits(b) || (a != a && b != b); }
 
-template<typename T> const Functions &functions(const Variant &v) { return sizeof(T) == 4 ? v.f32 : v.f64; }
+template <typename T> const Functions &functions(const Variant &v) { return sizeof(T) == 4 ? v.f32 : v.f64; }
 
-template<typename T> void evaluate(Unary f, const std::vector<T> &x, std::vector<T> &y) {
+template <typename T> void evaluate(Unary f, const std::vector<T> &x, std::vector<T> &y) {
     y.resize(x.size());
     Halide::Runtime::Buffer<T, 1> in(const_cast<T *>(x.data()), int(x.size())), out(y.data(), int(y.size()));
     ASSERT_EQ(f(in, out), 0);
 }
 
-template<typename T> std::vector<T> evaluate(Unary f, const std::vector<T> &x) {
+template <typename T> std::vector<T> evaluate(Unary f, const std::vector<T> &x) {
     std::vector<T> y;
     evaluate(f, x, y);
     return y;
@@ -214,7 +214,7 @@ TEST_P(ExactMathClass, LogFloat32IsWithinOneUlpForEveryInput) {
 }
 
 // Inputs of all magnitudes of one function's interesting range, in float64 or float32.
-template<typename T> std::vector<T> magnitudes(size_t count, uint64_t seed) {
+template <typename T> std::vector<T> magnitudes(size_t count, uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<T> x(count);
     for (T &v : x) {
@@ -318,7 +318,7 @@ protected:
         }
     }
 
-    template<typename T> void expect_same(const char *what, Unary f, Unary reference, const std::vector<T> &x) {
+    template <typename T> void expect_same(const char *what, Unary f, Unary reference, const std::vector<T> &x) {
         const std::vector<T> y = evaluate(f, x), expected = evaluate(reference, x);
         size_t differing = 0;
         for (size_t i = 0; i < x.size(); i++) {
@@ -329,7 +329,7 @@ protected:
         EXPECT_EQ(differing, 0u) << what << " of " << x.size();
     }
 
-    template<typename T> void expect_class_bits(const std::vector<T> &x) {
+    template <typename T> void expect_class_bits(const std::vector<T> &x) {
         const Functions &f = functions<T>(GetParam());
         const Functions &reference = functions<T>(*reference_of(GetParam().rounding));
         expect_same("exp", f.exp, reference.exp, x);
@@ -344,7 +344,7 @@ protected:
         expect_same("exp_nonpositive", f.exp_nonpositive, reference.exp, nonpositive);
     }
 
-    template<typename T> void expect_special_values() {
+    template <typename T> void expect_special_values() {
         using Limits = std::numeric_limits<T>;
         const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min();
         const T payload = from_bits<T>(bits(nan) | 1), low = sizeof(T) == 4 ? T(-104) : T(-746);
@@ -377,7 +377,7 @@ protected:
     }
 
     // Operands that hit cancellation, ties, overflow and gradual underflow; all magnitudes.
-    template<typename T> void expect_fma(size_t count) {
+    template <typename T> void expect_fma(size_t count) {
         std::mt19937_64 random(42);
         std::vector<T> a(count), b(count), c(count), y(count);
         const int mantissa_bits = std::numeric_limits<T>::digits - 1;
@@ -426,7 +426,7 @@ protected:
         EXPECT_EQ(differing, 0u);
     }
 
-    template<typename T> void expect_ordered() {
+    template <typename T> void expect_ordered() {
         const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
         const T tiny = std::numeric_limits<T>::denorm_min();
         const std::vector<T> values = {0, T(-0.0), 1, -1, tiny, -tiny, inf, -inf, nan};

@@ -7,7 +7,7 @@ namespace {
 namespace exact = nitrix::exact;
 using Halide::Expr;
 
-template<typename Kernel> class ExactKernel : public Halide::Generator<Kernel> {
+template <typename Kernel> class ExactKernel : public Halide::Generator<Kernel> {
 public:
     Halide::GeneratorParam<Halide::Type> type{"type", Halide::Float(32)};
     Halide::GeneratorParam<exact::FMA> fma{
@@ -24,7 +24,7 @@ protected:
     }
 };
 
-template<Expr (*function)(exact::FMA, Expr)> class Unary : public ExactKernel<Unary<function>> {
+template <Expr (*function)(exact::FMA, Expr)> class Unary : public ExactKernel<Unary<function>> {
 public:
     Halide::GeneratorInput<Halide::Buffer<void, 1>> x{"x"};
     Halide::GeneratorOutput<Halide::Buffer<void, 1>> y{"y"};

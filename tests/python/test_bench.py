@@ -10,9 +10,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nitrix
 import numpy as np
 import pytest
+
+import nitrix
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("NITRIX_BUILD_DIR", ROOT / "build"))
