@@ -10,9 +10,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-import nitrix
 import numpy as np
 import pytest
+
+import nitrix
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("NITRIX_BUILD_DIR", ROOT / "build"))
@@ -270,6 +271,7 @@ def test_the_command_writes_a_table_and_json(tmp_path):
         (("--only", "("), "--only"),
         (("--threads", "0"), "--threads"),
         (("--threads", "100000"), "cores"),
+        (("--threads", "2", "--cpu-time"), "one thread"),
     ],
 )
 def test_bad_options_are_explained(words, message):
