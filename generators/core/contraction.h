@@ -44,6 +44,9 @@ public:
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
 
+    // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
+    Expr a_contiguous_in_k, b_contiguous_in_j, b_contiguous_in_k;
+
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
     Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
