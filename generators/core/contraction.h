@@ -22,7 +22,8 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192; // rows of A that stay in the second-level cache
+    int row_block = 48;     // rows of A that are packed together
+    int column_block = 512; // columns of B that stay in the second-level cache
 };
 
 class Contraction {

@@ -24,17 +24,18 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const auto tail = TailStrategy::GuardWithIf;
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
-    Var ic("ic");
-    f.c.vectorize(f.j, lanes, tail).parallel(f.i);
+    Var ic("ic"), jc("jc");
     f.c.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
-        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch) // blocks outermost: a panel of B is packed once
+        .split(f.jo, jc, f.jo, std::max(1, tile.column_block / tile_columns), tail)
+        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, f.blocks, f.batch) // a row tile of A stays in the first-level cache
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
         .partition(ic, Partition::Never)
+        .partition(jc, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
         .partition(f.blocks, Partition::Never);
@@ -43,7 +44,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(f.c, f.blocks)
+        .compute_at(f.c, jc)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
     if (!f.packs_bits()) {
@@ -66,7 +67,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.c, f.io)
+        .compute_at(f.c, f.jo)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
