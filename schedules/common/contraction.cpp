@@ -6,6 +6,18 @@ namespace nitrix {
 
 using namespace Halide;
 
+// The scans that find the maximum of each row of A and column of B, as those below.
+static void scan_for_maxima(family::Contraction &f, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    RVar ko("maximum_ko"), ki("maximum_ki");
+    Var lane("lane");
+    f.a_maximum.compute_root();
+    Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane);
+    f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
+    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail);
+}
+
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
 static void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
@@ -70,6 +82,12 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
+    if (f.lowering) {
+        scan_for_maxima(f, lanes);
+        f.b_panel.parallel(f.jo); // it costs an exp each
+        f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
+        f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
+    }
     if (f.finalize_stage >= 0)
         f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.poison_stage >= 0)
