@@ -51,7 +51,7 @@ inline Expr exp(Expr x) { return exact::exp(rounding(), std::move(x)); }
 inline Expr exp_nonpositive(Expr x) { return exact::exp_nonpositive(rounding(), std::move(x)); }
 inline Expr log(Expr x) { return exact::log(rounding(), std::move(x)); }
 
-inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
+using exact::infinity;
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
 inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
 

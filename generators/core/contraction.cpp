@@ -49,8 +49,9 @@ static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
 void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
-    c(j, i, batch) = product.init(type)[0];
-    c(j, i, batch) = product.merge({c(j, i, batch)}, {std::move(part)})[0];
+    c(j, i, batch) = undef(type); // the first block does not read C: no pass to initialise it
+    const Expr before = select(Expr(blocks) == 0, product.init(type)[0], c(j, i, batch));
+    c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
     merge_stage = 0;
     int stages = 1;
     if (lowering) {

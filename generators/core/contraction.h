@@ -22,7 +22,8 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192; // rows of A that stay in the second-level cache
+    int row_block = 48;     // rows of A that are packed together
+    int column_block = 512; // columns of B that stay in the second-level cache
 };
 
 class Contraction {
@@ -45,6 +46,9 @@ public:
     const Expr rows, columns, depth;
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
+
+    // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
+    Expr a_contiguous_in_k, b_contiguous_in_j, b_contiguous_in_k;
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
