@@ -23,7 +23,8 @@ static std::string algebra_names(int op, DType dtype) {
 static std::string op_names() {
     std::string names;
     for (int o = 0; o < n_ops; ++o)
-        names += (o ? ", " : "") + std::string(ops[o].name);
+        if (!ops[o].internal)
+            names += (names.empty() ? "" : ", ") + std::string(ops[o].name);
     return names;
 }
 
@@ -189,7 +190,7 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
     Call call;
     call.has_data = has_data;
     call.op_index = op ? find_op(op) : -1;
-    if (call.op_index < 0)
+    if (call.op_index < 0 || ops[call.op_index].internal)
         refuse_value("op: " + unknown_name(op, op_names()));
     call.op = &ops[call.op_index];
     if (!arrays || n_arrays != call.op->n_arguments)

@@ -29,6 +29,10 @@ struct Attribute {
     const char *doc;
 };
 
+struct Call;
+struct KernelContext;
+struct Variant;
+
 struct Op {
     const char *name;  // semiring_matmul
     const char *kebab; // semiring-matmul
@@ -43,6 +47,11 @@ struct Op {
     const Attribute *attributes;
     int n_attributes;
     bool has_algebra;
+    bool internal; // a helper of another op, not served by name
+    // Of an op that orchestrates kernels (runtime/ops/<op>.cpp): runs after the variant, with the scratch bytes of the
+    // second at most. nullptr: nothing to do.
+    void (*finish)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int64_t (*finish_bytes)(const Call &call, const Variant &variant);
 };
 
 struct Algebra {
@@ -51,6 +60,7 @@ struct Algebra {
     double identity; // the monoid's neutral element after finalize: the value of an empty reduction
     bool has_annihilator;
     double annihilator;
+    uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
 };
 
 struct Target {

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "json.h"
 #include "pack.h"
+#include "run.h"
 
 namespace nitrix {
 
@@ -92,9 +93,12 @@ static std::string info() {
     }
     json.close(']').key("ops").open('[');
     for (int o = 0; o < n_ops; ++o)
-        write_op(json, o);
+        if (!ops[o].internal)
+            write_op(json, o);
     json.close(']').key("variants").open('[');
     for (int i = 0; i < n_variants; ++i) {
+        if (ops[variants[i].op].internal)
+            continue;
         const Variant &v = variants[i];
         json.open('{').field("id", v.id).field("op", ops[v.op].name);
         json.field("algebra", v.algebra < 0 ? "" : algebras[v.algebra].name).field("dtype", dtype_name(v.dtype));
@@ -117,7 +121,7 @@ static std::string explain(const Call &call) {
         zero |= call.batch[d] == 0;
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
-    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims) + packed_bytes(call));
+    json.field("scratch_bytes", zero ? int64_t{0} : total_scratch_bytes(call, *choice.variant));
     json.key("notes").open('[');
     if (zero)
         json.value("a size of zero is answered without a kernel");

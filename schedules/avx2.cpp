@@ -5,6 +5,7 @@
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"
+#include "schedules/common/log_sum_exp.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -15,7 +16,7 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
 }
 
-static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction};
+static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

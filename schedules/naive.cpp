@@ -8,6 +8,7 @@
 // The reference: every op in its plain form, scalar, one thread. Fused multiply-add comes from libm where the
 // instruction set has none, so the bits are those of the FMA targets on any machine.
 #include "generators/core/contraction.h"
+#include "generators/core/log_sum_exp.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -21,9 +22,26 @@ static void contraction(family::Contraction &f, int) {
         f.nan_any.compute_root();
     }
     f.scratch_bytes = Halide::cast<int64_t>(0);
+    if (f.lowering) {
+        f.a_maximum.compute_root();
+        f.b_maximum.compute_root();
+        f.a_rows.compute_at(f.c, f.batch);
+        f.b_rows.compute_at(f.c, f.batch);
+        const Halide::Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
+        f.scratch_bytes = f.type.bytes() * (m + n) * (k + 1);
+    }
 }
 
-const ScheduleTable naive_schedule = {"naive", nullptr, contraction};
+static void log_sum_exp(family::LogSumExp &f, int) {
+    f.tiled(1, 1);
+    f.running.compute_at(f.maximum, f.x);
+    f.maximum.compute_root();
+    f.partial.compute_at(f.sum, f.blocks);
+    f.sum.compute_root();
+    f.scratch_bytes = 2 * f.type.bytes() * f.results();
+}
+
+const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

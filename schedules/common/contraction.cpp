@@ -6,6 +6,18 @@ namespace nitrix {
 
 using namespace Halide;
 
+// The scans that find the maximum of each row of A and column of B, as those below.
+static void scan_for_maxima(family::Contraction &f, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    RVar ko("maximum_ko"), ki("maximum_ki");
+    Var lane("lane");
+    f.a_maximum.compute_root();
+    Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane);
+    f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
+    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail);
+}
+
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
 static void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
@@ -50,6 +62,8 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     if (!f.packs_bits()) {
         // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
         f.a_rows.specialize(f.a_contiguous_in_k);
+    }
+    if (!f.packs_bits() && !f.lowering) {
         f.b_panel.specialize(f.b_contiguous_in_j);
         Var ko("packed_ko"), ki("packed_ki");
         f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
@@ -78,6 +92,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
+    if (f.lowering) {
+        scan_for_maxima(f, lanes);
+        // An exp for each element: once, on all threads.
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16);
+        f.b_panel.parallel(f.jo);
+        f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
+        f.b_inside.specialize(f.b_contiguous_in_j);
+        f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
+    }
     if (f.finalize_stage >= 0)
         f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.poison_stage >= 0)
@@ -87,7 +110,8 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
     const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
-    const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
+    const Expr all_rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
+    const Expr block_rows = f.lowering ? all_rows : min(all_rows, cast<int64_t>(tile.row_block));
     const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
     f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits);
 }

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "stencil", "gather_reduce", "select")
+FAMILIES = ("contraction", "log_sum_exp", "stencil", "gather_reduce", "select")
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
@@ -15,6 +15,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "shape_function", "ranks",
+    "internal",
 }  # fmt: skip
 
 
@@ -66,6 +67,7 @@ class Op:
     shape_function: str | None = None  # where a gufunc signature does not say it all
     ranks: tuple[int, ...] = ()  # what "*spatial" may stand for
     indirect_axis: str | None = None
+    internal: bool = False  # a helper of an orchestrated op: no function of its own, not served by name
 
     @property
     def kebab(self) -> str:
@@ -208,6 +210,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
         name, entry["area"], entry["doc"], entry["family"], entry.get("shape", "").replace(" ", ""), tuple(chosen),
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
         entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        bool(entry.get("internal")),
     )  # fmt: skip
 
 
