@@ -1,6 +1,7 @@
 """One case, raced: nitrix, its peers and the machine's limit on the same inputs in the same rounds."""
 
 import math
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,7 @@ from benchmarks import BENCHMARKS, Case
 from blas import Absent
 from limits import SEQUENCES, Limits
 from peers import PEERS, DoesNotApply, Problem
-from timing import race
+from timing import Clock, race
 
 OURS = "nitrix"
 PROBE_SECONDS = 3e-3
@@ -64,6 +65,7 @@ def measure(
     threads: int = 1,
     seconds: float = 1.0,
     optional: frozenset[str] = frozenset(),
+    clock: Clock = time.perf_counter,
 ) -> Row:
     """Runs a case for about `seconds`. The limit is that of `target`, by default of the machine."""
     inputs = case.make(np.random.default_rng(1))
@@ -94,7 +96,7 @@ def measure(
         def probe() -> float:
             return limits.measure(name, PROBE_SECONDS)
 
-    times = race(calls, seconds=seconds, probe=probe)
+    times = race(calls, seconds=seconds, probe=probe, clock=clock)
     median = times.median(OURS)
     work = case.operations / 1e9
     row = Row(case.name, case.op, case.algebra, case.dtype, case.size, median, work / median,

@@ -30,6 +30,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, metavar="S", help="time for a case and its peers (1, quick 0.3)")
     parser.add_argument("--limit-seconds", type=float, default=1800, metavar="S", help="stop after this long (1800)")
     parser.add_argument("--cpu", type=int, metavar="N", help="first core to use (the last ones)")
+    parser.add_argument("--cpu-time", action="store_true", help="count CPU seconds: for a machine that others use too")
     parser.add_argument("--with", dest="optional", action="append", default=[], choices=["torch"], help="heavy peers")
     parser.add_argument(
         "--build", type=Path, default=ROOT / "build", metavar="DIR", help="the build to measure (build)"
@@ -40,6 +41,8 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(words)
     if chosen.threads < 1:
         parser.error("--threads must be 1 or more")
+    if chosen.cpu_time and chosen.threads > 1:
+        parser.error("--cpu-time adds up the time of all threads: it goes with one thread only")
     if chosen.only:
         try:
             re.compile(chosen.only)
@@ -136,11 +139,12 @@ def main(words: list[str] | None = None) -> int:
         "nitrix": info["version"],
         "target": target or "this machine's",
         "peers": peers.versions(options.threads),
+        "clock": "CPU seconds" if options.cpu_time else "wall clock",
         "load_before": os.getloadavg()[0],
         "limits": limits.all() if limits else None,
     }
     print(f"{machine['cpu']}, {options.threads} thread{'s' * (options.threads > 1)} on core {cores}, "
-          f"nitrix {info['version']}, load {machine['load_before']:.1f}")  # fmt: skip
+          f"nitrix {info['version']}, {machine['clock']}, load {machine['load_before']:.1f}")  # fmt: skip
     print(", ".join(f"{name} {text}" for name, text in machine["peers"].items()))
     print(report.LEGEND.rstrip())
 
@@ -156,7 +160,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"\x1b[2K[{number}/{len(cases)}] {case.name}", end="\r", file=sys.stderr, flush=True)
         row = measure(
             nitrix, case, limits=limits, target=target, threads=options.threads, seconds=options.seconds,
-            optional=frozenset(options.optional),
+            optional=frozenset(options.optional), clock=time.process_time if options.cpu_time else time.perf_counter,
         )  # fmt: skip
         if progress:
             print("\x1b[2K", end="\r", file=sys.stderr, flush=True)

@@ -24,7 +24,8 @@ static std::string algebra_names(int op, DType dtype) {
 static std::string op_names() {
     std::string names;
     for (int o = 0; o < n_ops; ++o)
-        names += (o ? ", " : "") + std::string(ops[o].name);
+        if (!ops[o].internal)
+            names += (names.empty() ? "" : ", ") + std::string(ops[o].name);
     return names;
 }
 
@@ -195,7 +196,7 @@ static void bind_shapes(Call &call) {
 
 int op_named(const char *name) {
     const int op = name ? find_op(name) : -1;
-    if (op < 0)
+    if (op < 0 || ops[op].internal)
         refuse_value("op: " + unknown_name(name, op_names()));
     return op;
 }

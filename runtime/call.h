@@ -35,7 +35,8 @@ struct Call {
     int64_t batch_size() const {
         int64_t n = 1;
         for (int d = 0; d < batch_rank; ++d)
-            n *= batch[d];
+            if (__builtin_mul_overflow(n, batch[d], &n))
+                return 0; // only beside a size of zero: bind_call refuses the rest
         return n;
     }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }

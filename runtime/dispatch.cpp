@@ -35,11 +35,13 @@ static bool is_disabled(const Variant &v) {
 }
 
 int64_t scratch_of(const Variant &v, const Call &call) {
-    const int64_t kernel = v.scratch_bytes(call.dims, call.options.threads);
+    const int64_t kernel = v.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
+    const int64_t after = call.op->finish_bytes ? call.op->finish_bytes(call, v) : 0;
     int64_t sum = 0;
-    if (kernel < 0)
-        return kernel;
-    return __builtin_add_overflow(kernel, packed_bytes(call), &sum) ? INT64_MAX : sum;
+    if (kernel < 0 || after < 0)
+        return -1;
+    const bool overflow = __builtin_add_overflow(kernel, packed_bytes(call), &sum);
+    return __builtin_add_overflow(sum, after, &sum) || overflow ? INT64_MAX : sum;
 }
 
 Refusal judge(const Variant &v, const Call &call) {

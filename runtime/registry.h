@@ -29,6 +29,10 @@ struct Attribute {
     const char *doc;
 };
 
+struct Call;
+struct KernelContext;
+struct Variant;
+
 struct Op {
     const char *name;  // semiring_matmul
     const char *kebab; // semiring-matmul
@@ -44,6 +48,11 @@ struct Op {
     int n_attributes;
     bool has_algebra;
     double (*flops)(const int64_t *dims); // of one item of the batch; nullptr: not stated
+    bool internal;                        // a helper of another op, not served by name
+    // Of an op that orchestrates kernels (runtime/ops/<op>.cpp): runs after the variant, with the scratch bytes of the
+    // second at most. nullptr: nothing to do.
+    void (*finish)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int64_t (*finish_bytes)(const Call &call, const Variant &variant);
 };
 
 struct Algebra {
@@ -52,6 +61,7 @@ struct Algebra {
     double identity; // the monoid's neutral element after finalize: the value of an empty reduction
     bool has_annihilator;
     double annihilator;
+    uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
 };
 
 struct Target {
@@ -74,7 +84,7 @@ struct Variant {
     const char *condition;                // of its shape class, as text; nullptr: none
     bool (*applies)(const int64_t *dims); // nullptr: always
     // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known.
-    int64_t (*scratch_bytes)(const int64_t *dims, int64_t threads);
+    int64_t (*scratch_bytes)(const int64_t *dims, int64_t batch, int64_t threads);
     double tolerance; // largest relative error against the reference that is allowed; only 0 is chosen unless named
 };
 

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "json.h"
 #include "pack.h"
+#include "run.h"
 
 namespace nitrix {
 
@@ -92,9 +93,12 @@ static std::string info() {
     }
     json.close(']').key("ops").open('[');
     for (int o = 0; o < n_ops; ++o)
-        write_op(json, o);
+        if (!ops[o].internal)
+            write_op(json, o);
     json.close(']').key("variants").open('[');
     for (int i = 0; i < n_variants; ++i) {
+        if (ops[variants[i].op].internal)
+            continue;
         const Variant &v = variants[i];
         json.open('{').field("id", v.id).field("op", ops[v.op].name);
         json.field("algebra", v.algebra < 0 ? "" : algebras[v.algebra].name).field("dtype", dtype_name(v.dtype));

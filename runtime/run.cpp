@@ -198,6 +198,12 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     }
 }
 
+void run_and_finish(const Call &call, const Variant &variant, KernelContext &kernel) {
+    run_kernels(call, variant, kernel);
+    if (call.op->finish)
+        call.op->finish(call, variant, kernel);
+}
+
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
     bool reduced_away = false;
@@ -226,12 +232,39 @@ int64_t run_variant(const Call &original, const Variant &variant) {
     kernel.workspace_size = original.options.workspace_size;
     if (packed_bytes(original)) {
         const PackedOutputs packed(original, kernel);
-        run_kernels(packed.call, variant, kernel);
+        run_and_finish(packed.call, variant, kernel);
         packed.store();
     } else {
-        run_kernels(original, variant, kernel);
+        run_and_finish(original, variant, kernel);
     }
     return kernel.peak_bytes.load(std::memory_order_relaxed);
+}
+
+void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
+    Call helper;
+    helper.op_index = find_op(op);
+    helper.op = &ops[helper.op_index];
+    helper.algebra = call.algebra;
+    helper.dtype = call.dtype;
+    helper.has_data = true;
+    helper.batch_rank = 0;
+    helper.options = call.options;
+    for (int i = 0; i < helper.op->n_arguments; ++i) {
+        const Argument &a = helper.op->arguments[i];
+        helper.arrays[i] = arrays[i];
+        for (int d = 0; d < a.rank; ++d)
+            helper.dims[a.dims[d]] = arrays[i].shape[d];
+    }
+    const Cell rows = cell(helper.op_index, helper.algebra, helper.dtype);
+    for (int r = rows.first; r < rows.first + rows.count; ++r) {
+        if (variants[r].target == serving.target) {
+            run_kernels(helper, variants[r], kernel);
+            count_served(variants[r]);
+            return;
+        }
+    }
+    refuse(NITRIX_ERROR_UNSUPPORTED, std::string(serving.id) + ": this build lacks " + op + " for " +
+                                         targets[serving.target].name + "; the output is incomplete");
 }
 
 size_t workspace_bytes(const Call &call) {

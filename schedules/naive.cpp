@@ -7,6 +7,7 @@
 //
 // The reference: every op in its plain form, scalar, one thread. Fused multiply-add comes from libm where the
 // instruction set has none, so the bits are those of the FMA targets on any machine.
+#include "generators/core/log_sum_exp.h"
 #include "schedules/common/contraction.h"
 #include "schedules/common/schedule.h"
 
@@ -14,7 +15,16 @@ namespace nitrix {
 
 static void contraction(family::Contraction &f, int) { plain_form(f); }
 
-const ScheduleTable naive_schedule = {"naive", nullptr, contraction};
+static void log_sum_exp(family::LogSumExp &f, int) {
+    f.tiled(1, 1);
+    f.running.compute_at(f.maximum, f.x);
+    f.maximum.compute_root();
+    f.partial.compute_at(f.sum, f.blocks);
+    f.sum.compute_root();
+    f.scratch_bytes = 2 * f.type.bytes() * f.results();
+}
+
+const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

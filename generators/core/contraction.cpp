@@ -5,8 +5,9 @@ namespace nitrix::family {
 using namespace Halide;
 
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
-    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), rows(std::move(rows)),
-      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
+    : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
+      b(std::move(b)), c(std::move(c)), rows(std::move(rows)), columns(std::move(columns)), depth(std::move(depth)),
+      type(this->a.type()), element(type), steps(this->depth) {}
 
 void Contraction::define_order() {
     blocks = RDom(0, (steps + block - 1) / block, "blocks");
@@ -24,6 +25,15 @@ Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(t
 // vectors. Bits beyond the depth repeat the last k: both operands do, and or is idempotent.
 Expr Contraction::packed_k() const { return likely(min(bit * steps + k, depth - 1)); }
 
+// A NaN is dropped here and found in the operand itself.
+void Contraction::define_maxima() {
+    maximum_k = RDom(0, depth, "maximum_k");
+    a_maximum(i, batch) = negative_infinity(type);
+    a_maximum(i, batch) = exact::ordered_max(a_maximum(i, batch), a(maximum_k, i, batch));
+    b_maximum(j, batch) = negative_infinity(type);
+    b_maximum(j, batch) = exact::ordered_max(b_maximum(j, batch), b(j, maximum_k, batch));
+}
+
 static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
     Expr word;
     for (int b = 0; b < Contraction::word_bits; b += 8) {
@@ -39,15 +49,19 @@ static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
 void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
-    c(j, i, batch) = algebra.init(type)[0];
-    c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+    c(j, i, batch) = undef(type); // the first block does not read C: no pass to initialise it
+    const Expr before = select(Expr(blocks) == 0, product.init(type)[0], c(j, i, batch));
+    c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
     merge_stage = 0;
     int stages = 1;
-    if (!algebra.finalize_is_identity()) {
+    if (lowering) {
+        c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        finalize_stage = stages++;
+    } else if (!algebra.finalize_is_identity()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
         finalize_stage = stages++;
     }
-    if (algebra.drops_nan()) {
+    if (product.drops_nan()) {
         // A NaN anywhere in row i of A or column j of B makes C[i, j] NaN. Found by two scans at memory speed, applied
         // only where there is one: a max that kept NaN would halve the speed of the inner loop.
         nan_k = RDom(0, depth, "nan_k");
@@ -71,9 +85,17 @@ void Contraction::merge_into_c(Expr part) {
 
 void Contraction::whole() {
     define_order();
-    partial(j, i, ko, batch) = algebra.init(type)[0];
-    partial(j, i, ko, batch) = algebra.accumulate({partial(j, i, ko, batch)}, truth(a(clamped_k(), i, batch)),
-                                                  truth(b(j, clamped_k(), batch)))[0];
+    if (lowering) {
+        define_maxima();
+        a_rows(k, i, batch) = lowering->operand(a(k, i, batch), a_maximum(i, batch));
+        b_rows(j, k, batch) = lowering->operand(b(j, k, batch), b_maximum(j, batch));
+    } else {
+        a_rows(k, i, batch) = truth(a(k, i, batch));
+        b_rows(j, k, batch) = truth(b(j, k, batch));
+    }
+    partial(j, i, ko, batch) = product.init(type)[0];
+    partial(j, i, ko, batch) =
+        product.accumulate({partial(j, i, ko, batch)}, a_rows(clamped_k(), i, batch), b_rows(j, clamped_k(), batch))[0];
     merge_into_c(partial(j, i, blocks, batch));
 }
 
@@ -92,13 +114,20 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
         b_bits(ji, bit, k, jo, batch) = select(b(column, packed_k(), batch) != 0, ones, none);
         a_rows(k, i, batch) = word_of([&](int bit) { return a_bits(k, bit, i, batch); });
         b_panel(ji, k, jo, batch) = word_of([&](int bit) { return b_bits(ji, bit, k, jo, batch); });
+    } else if (lowering) {
+        define_maxima();
+        a_rows(k, i, batch) = lowering->operand(a(k, row, batch), a_maximum(row, batch));
+        // The clamped reads on their own: inside a select's condition they would defeat the loop's partition.
+        b_inside(ji, k, jo, batch) = b(column, k, batch);
+        maximum_inside(ji, jo, batch) = b_maximum(column, batch);
+        b_panel(ji, k, jo, batch) = lowering->operand(b_inside(ji, k, jo, batch), maximum_inside(ji, jo, batch));
     } else {
         a_rows(k, i, batch) = a(k, row, batch);
         b_panel(ji, k, jo, batch) = b(column, k, batch);
     }
-    partial(ji, ii, jo, io, ko, batch) = algebra.init(element)[0];
+    partial(ji, ii, jo, io, ko, batch) = product.init(element)[0];
     partial(ji, ii, jo, io, ko, batch) =
-        algebra.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
+        product.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
                            b_panel(ji, clamped_k(), jo, batch))[0];
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
 }

@@ -22,7 +22,8 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192; // rows of A that stay in the second-level cache
+    int row_block = 48;     // rows of A that are packed together
+    int column_block = 512; // columns of B that stay in the second-level cache
 };
 
 class Contraction {
@@ -38,6 +39,8 @@ public:
     void tiled(const ContractionTile &tile, int lanes);
 
     const Algebra &algebra;
+    const std::optional<Lowering> lowering; // of the algebra
+    const Algebra &product;                 // what the inner loop computes in: the lowering's, else the algebra itself
     const Func a, b;
     Func c;
     const Expr rows, columns, depth;
@@ -45,14 +48,21 @@ public:
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
     std::string shape_class; // of the manifest: which of the target's forms is wanted
 
+    // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
+    Expr a_contiguous_in_k, b_contiguous_in_j, b_contiguous_in_k;
+
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
-    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
-    RDom blocks, inside;                                  // blocks of k, k inside a block
-    Func partial{"partial"};                              // one block's reduction
-    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
-    Var bit{"bit"};                                       // of a word
-    Func a_bits{"a_bits"}, b_bits{"b_bits"};              // bytes of ones where an element is true
+    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"};        // inside and outside a tile
+    RDom blocks, inside;                                         // blocks of k, k inside a block
+    Func partial{"partial"};                                     // one block's reduction
+    Func a_rows{"a_rows"}, b_panel{"b_panel"};                   // packed operands
+    Var bit{"bit"};                                              // of a word
+    Func a_bits{"a_bits"}, b_bits{"b_bits"};                     // bytes of ones where an element is true
+    Func b_rows{"b_rows"};                                       // whole()'s operands under a lowering, with a_rows
+    Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};         // of a row, of a column
+    Func b_inside{"b_inside"}, maximum_inside{"maximum_inside"}; // of a panel, edges repeated
+    RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
@@ -62,6 +72,7 @@ public:
     Expr scratch_bytes;
     static Expr shape_rows() { return Halide::Internal::Variable::make(Halide::Int(64), "m"); }
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
+    static Expr shape_batch() { return Halide::Internal::Variable::make(Halide::Int(64), "batch"); }
     static Expr shape_threads() { return Halide::Internal::Variable::make(Halide::Int(64), "threads"); }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
@@ -73,6 +84,7 @@ private:
     void merge_into_c(Expr part);
     Expr clamped_k() const;
     Expr truth(Expr value) const;
+    void define_maxima();
     Expr packed_k() const;
 
     Expr steps; // length of the reduction in elements

@@ -8,6 +8,7 @@
 
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
+#include "generators/core/log_sum_exp.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -39,6 +40,11 @@ protected:
         f.shape_class = shape_class;
         const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
         find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::LogSumExp &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::log_sum_exp)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

@@ -10,6 +10,10 @@ Expr nan_scan_bytes(const family::Contraction &f) {
     return f.poison_stage < 0 ? cast<int64_t>(0) : f.shape_rows() + f.shape_columns();
 }
 
+Expr maxima_bytes(const family::Contraction &f) {
+    return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
+}
+
 void plain_form(family::Contraction &f) {
     f.whole();
     f.partial.compute_at(f.c, f.blocks);
@@ -20,6 +24,26 @@ void plain_form(family::Contraction &f) {
         f.nan_any.compute_at(item);
     }
     f.scratch_bytes = nan_scan_bytes(f);
+    if (f.lowering) {
+        f.a_maximum.compute_root();
+        f.b_maximum.compute_root();
+        f.a_rows.compute_at(f.c, f.batch);
+        f.b_rows.compute_at(f.c, f.batch);
+        const Expr operands = f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_depth();
+        f.scratch_bytes = f.scratch_bytes + maxima_bytes(f) + operands;
+    }
+}
+
+// The scans that find the maximum of each row of A and column of B, as those below.
+static void scan_for_maxima(family::Contraction &f, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    RVar ko("maximum_ko"), ki("maximum_ki");
+    Var lane("lane");
+    f.a_maximum.compute_root();
+    Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane);
+    f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
+    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail);
 }
 
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
@@ -30,9 +54,9 @@ static void scan_for_nan(family::Contraction &f, int lanes) {
     const LoopLevel item(f.c, f.batch);
     f.nan_a.compute_at(item);
     Func part = f.nan_a.update().split(f.nan_k, ko, ki, lanes, tail).rfactor(ki, lane);
-    part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane);
+    part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane).specialize(f.a_contiguous_in_k);
     f.nan_b.compute_at(item).vectorize(f.j, lanes, tail);
-    f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail);
+    f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
     f.nan_any.compute_at(item);
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
@@ -43,17 +67,18 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         return plain_form(f);
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
-    Var ic("ic");
-    f.c.vectorize(f.j, lanes, tail).parallel(f.i);
+    Var ic("ic"), jc("jc");
     f.c.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
-        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch) // blocks outermost: a panel of B is packed once
+        .split(f.jo, jc, f.jo, std::max(1, tile.column_block / tile_columns), tail)
+        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, f.blocks, f.batch) // a row tile of A stays in the first-level cache
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
         .partition(ic, Partition::Never)
+        .partition(jc, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
         .partition(f.blocks, Partition::Never);
@@ -62,9 +87,18 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(f.c, f.blocks)
+        .compute_at(f.c, jc)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    if (!f.packs_bits()) {
+        // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
+        f.a_rows.specialize(f.a_contiguous_in_k);
+    }
+    if (!f.packs_bits() && !f.lowering) {
+        f.b_panel.specialize(f.b_contiguous_in_j);
+        Var ko("packed_ko"), ki("packed_ki");
+        f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
+    }
     if (f.packs_bits()) {
         f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
         f.b_bits.bound(f.ji, 0, tile_columns)
@@ -78,7 +112,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.c, f.io)
+        .compute_at(f.c, f.jo)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -89,6 +123,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
+    if (f.lowering) {
+        scan_for_maxima(f, lanes);
+        // An exp for each element: once, on all threads.
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16);
+        f.b_panel.parallel(f.jo);
+        f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
+        f.b_inside.specialize(f.b_contiguous_in_j);
+        f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
+    }
     if (f.finalize_stage >= 0)
         f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.poison_stage >= 0)
@@ -99,15 +142,17 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
-    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
-    // Each thread packs its own block of rows.
-    const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
-    const Expr padded_depth = (depth + 15) / 16 * 16;
-    const Expr a_block = size * padded_depth * min(rows, row_block);
+    const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;
+    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows, padded_depth = (depth + 15) / 16 * 16;
+    // Each thread packs its own block of rows, but for the lowering: there all threads pack all rows.
+    const Expr copies = f.lowering ? cast<int64_t>(1) : min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
+    const Expr a_block = size * padded_depth * (f.lowering ? rows : min(rows, row_block));
     const Expr a_bits = f.packs_bits() ? f.word_bits * padded_depth : cast<int64_t>(0);
     const Expr b_bits = cast<int64_t>(f.packs_bits() ? f.word_bits * tile_columns : 0);
-    const Expr packed = size * depth * columns + b_bits + copies * (a_block + a_bits);
-    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)));
+    const Expr b_panel = size * depth * min(columns, column_block);
+    const Expr inside = f.lowering ? f.shape_threads() * (4 * size * tile_columns) : cast<int64_t>(0);
+    const Expr packed = b_panel + b_bits + copies * (a_block + a_bits) + inside;
+    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f));
 }
 
 } // namespace nitrix

@@ -7,12 +7,14 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
-}
+class LogSumExp;
+} // namespace family
 
 struct ScheduleTable {
     const char *name;
     const ScheduleTable *parent;
     void (*contraction)(family::Contraction &op, int lanes) = nullptr;
+    void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "stencil", "gather_reduce", "select")
+FAMILIES = ("contraction", "log_sum_exp", "stencil", "gather_reduce", "select")
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
@@ -15,7 +15,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "shape_function", "ranks",
-    "flops", "test", "benchmark",
+    "flops", "test", "benchmark", "internal",
 }  # fmt: skip
 
 
@@ -71,6 +71,7 @@ class Op:
     flops: str = ""  # of one item of the batch, as C++ over the dimensions
     test: str = ""  # what proves its variants right, as "path::name"
     benchmark: str = ""  # what measures it, as "path::name"
+    internal: bool = False  # a helper of an orchestrated op: no function of its own, not served by name
 
     @property
     def kebab(self) -> str:
@@ -223,7 +224,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
         name, entry["area"], entry["doc"], entry["family"], entry.get("shape", "").replace(" ", ""), tuple(chosen),
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
         entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
-        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
+        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""), bool(entry.get("internal")),
     )  # fmt: skip
 
 

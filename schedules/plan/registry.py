@@ -34,13 +34,15 @@ def _op_row(op: Op) -> str:
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
     fields.append("true" if op.algebras else "false")
     fields.append(f"flops_{op.name}" if op.flops else "nullptr")
+    fields.append(str(op.internal).lower())
+    fields += [f"finish_{op.name}", f"finish_bytes_{op.name}"] if op.orchestrated else ["nullptr", "nullptr"]
     return f"    {{{', '.join(fields)}}},"
 
 
 def _shape_function(kind: str, name: str, op: Op, body: str) -> list[str]:
     unpack = " ".join(f"[[maybe_unused]] const int64 {d} = d_[{i}];" for i, d in enumerate(op.dims))
-    more = ", int64_t threads_" if kind == "int64_t" else ""
-    unpack += " [[maybe_unused]] const int64 threads = threads_;" if more else ""
+    more = ", int64_t batch_, int64_t threads_" if kind == "int64_t" else ""
+    unpack += " [[maybe_unused]] const int64 batch = batch_, threads = threads_;" if more else ""
     return [f"static {kind} {name}(const int64_t *d_{more}) {{", f"    {unpack}", f"    {body}", "}"]
 
 
@@ -59,6 +61,9 @@ def write_registry(ops: list[Op], algebras: list[str], targets: list[Target], va
     for v in variants:
         out.append(f'extern "C" int {v.symbol}_argv(void **);')
     for op in ops:
+        if op.orchestrated:
+            out.append(f"void finish_{op.name}(const Call &, const Variant &, KernelContext &);")
+            out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
         out += _op_tables(op)
         if op.flops:
             out += _shape_function("double", f"flops_{op.name}", op, f"return 1.0 * {op.flops};")

@@ -30,7 +30,7 @@ class Estimate : public testing::TestWithParam<int> {};
 
 TEST_P(Estimate, BoundsTheMeasuredPeak) {
     const Variant &v = variants[GetParam()];
-    if (!machine_has(v.target))
+    if (!machine_has(v.target) || ops[v.op].internal)
         GTEST_SKIP();
     const bool is_naive = targets[v.target].priority <= 0;
     for (const auto &shape : shapes()) {
@@ -51,7 +51,8 @@ TEST_P(Estimate, BoundsTheMeasuredPeak) {
                                        std::to_string(threads) + ": estimate " + std::to_string(estimate) + ", peak " +
                                        std::to_string(peak);
                 ASSERT_LE(peak, estimate) << at;
-                if (call.options.threads == 1 && estimate > 65536) {
+                // LOG's list of entries to compute again is taken only where there are some.
+                if (call.options.threads == 1 && estimate > 65536 && product.algebra != "log") {
                     ASSERT_GE(peak * 110, estimate * 100) << at;
                 }
             }
@@ -121,7 +122,7 @@ TEST(Budget, RefusesWhatNeedsMoreOrIsUnknown) {
         EXPECT_TRUE(choice.fallback);
         EXPECT_EQ(judge(v, call), Refusal::budget);
         EXPECT_NE(refusal_sentence(v, Refusal::budget, call).find("the budget is 1000"), std::string::npos);
-        v.scratch_bytes = [](const int64_t *, int64_t) -> int64_t { return -1; };
+        v.scratch_bytes = [](const int64_t *, int64_t, int64_t) -> int64_t { return -1; };
         EXPECT_EQ(judge(v, call), Refusal::unknown);
         EXPECT_NE(refusal_sentence(v, Refusal::unknown, call).find("not known from shapes"), std::string::npos);
     }

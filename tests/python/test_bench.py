@@ -271,6 +271,7 @@ def test_the_command_writes_a_table_and_json(tmp_path):
         (("--only", "("), "--only"),
         (("--threads", "0"), "--threads"),
         (("--threads", "100000"), "cores"),
+        (("--threads", "2", "--cpu-time"), "one thread"),
     ],
 )
 def test_bad_options_are_explained(words, message):
