@@ -126,7 +126,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     if (f.lowering) {
         scan_for_maxima(f, lanes);
         // An exp for each element: once, on all threads.
-        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16);
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16, tail); // shifted inwards, few rows would start below 0
         f.b_panel.parallel(f.jo);
         f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
         f.b_inside.specialize(f.b_contiguous_in_j);
