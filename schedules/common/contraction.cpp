@@ -69,6 +69,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
     }
     if (f.packs_bits()) {
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16, tail); // small, and costly to make
         f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
         f.b_bits.bound(f.ji, 0, tile_columns)
             .bound(f.bit, 0, f.word_bits)
@@ -111,7 +112,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const Expr all_rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
-    const Expr block_rows = f.lowering ? all_rows : min(all_rows, cast<int64_t>(tile.row_block));
+    const Expr block_rows = f.lowering || f.packs_bits() ? all_rows : min(all_rows, cast<int64_t>(tile.row_block));
     const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
     f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits);
 }
