@@ -19,6 +19,11 @@ struct Context {
 
 const Context &default_context();
 
+// How many threads the library's own pool gives one call, the caller's included; 1 in the child of a fork.
+int pool_threads();
+bool is_forked_child();
+void note_forks(); // from now on; idempotent
+
 // Handed to a kernel as Halide's user_context: where its memory, threads and errors go.
 struct KernelContext {
     const Context *context;
@@ -27,7 +32,9 @@ struct KernelContext {
     size_t workspace_size;
     std::atomic<size_t> workspace_used{0};
     std::atomic<int64_t> bytes{0}, peak_bytes{0};
-    char error[512] = "";
+    char error[512]; // "" until an error is reported
+
+    KernelContext() { error[0] = 0; }
 };
 
 } // namespace nitrix

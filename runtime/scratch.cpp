@@ -17,7 +17,7 @@ struct alignas(alignment) Header {
     size_t requested;
     Origin origin;
 };
-static_assert(sizeof(Header) == alignment);
+static_assert(sizeof(Header) == alignment && sizeof(Header) + slack + alignment <= scratch_overhead);
 
 // Freed blocks of one thread, kept for its next kernel: fresh pages cost up to a quarter of a small product's time.
 class Pool {
