@@ -69,7 +69,8 @@ void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array
     }
     for (int d = array.rank - 1; d >= 0; --d) {
         array.shape[d] = tensor->shape[d];
-        array.strides[d] = tensor->strides ? tensor->strides[d] : compact;
+        // A size of 1 is never stepped over, so its stride may be any number: 0 is one that no walk can overflow with.
+        array.strides[d] = array.shape[d] == 1 ? 0 : tensor->strides ? tensor->strides[d] : compact;
         if (empty)
             continue;
         int64_t reach = 0;

@@ -177,11 +177,9 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     const Batch batch = collapse_batch(call);
     Buffers buffers;
     fill_buffers(call, batch, buffers);
-    const size_t mark = kernel.workspace_used.load(std::memory_order_relaxed);
     int64_t index[max_rank];
     std::fill_n(index, batch.rank, 0);
     for (;;) {
-        kernel.workspace_used.store(mark, std::memory_order_relaxed);
         launch(variant, buffers, call.op->n_arguments, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
@@ -228,8 +226,8 @@ int64_t run_variant(const Call &original, const Variant &variant) {
     KernelContext kernel;
     kernel.context = original.options.context;
     kernel.threads = original.options.threads;
-    kernel.workspace = original.options.workspace;
-    kernel.workspace_size = original.options.workspace_size;
+    kernel.workspace.memory = original.options.workspace;
+    kernel.workspace.size = original.options.workspace_size;
     if (packed_bytes(original)) {
         const PackedOutputs packed(original, kernel);
         run_and_finish(packed.call, variant, kernel);
