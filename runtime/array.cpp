@@ -47,6 +47,7 @@ Array read_array(const DLTensor *tensor, const char *name, bool needs_data) {
     if (!tensor)
         refuse_value(argument(name) + "is NULL, must be a DLTensor");
     Array array;
+    array.given = true;
     if (tensor->device.device_type != kDLCPU && tensor->device.device_type != kDLCUDAHost)
         refuse_type(argument(name) + "lives on DLPack device " + std::to_string(tensor->device.device_type) +
                     ", must be in CPU memory (device 1)");

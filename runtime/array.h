@@ -14,6 +14,7 @@ constexpr int max_rank = 16;
 struct Array {
     char *data = nullptr; // the first element; NULL only where shapes alone are asked about
     DType dtype = DType::f32;
+    bool given = false;   // false: an optional argument that was left out
     bool is_bool = false; // uint8 that came as DLPack's bool
     int rank = 0;
     int64_t shape[max_rank];

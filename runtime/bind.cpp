@@ -15,7 +15,7 @@ static std::string where(const Op &op, const char *argument) {
 static std::string algebra_names(int op, DType dtype) {
     std::string names;
     for (int a = 0; a < n_algebras; ++a)
-        if (cell(op, a, dtype).count)
+        if (serves(op, a, dtype))
             names += (names.empty() ? "" : ", ") + std::string(algebras[a].name);
     return names;
 }
@@ -23,7 +23,8 @@ static std::string algebra_names(int op, DType dtype) {
 static std::string op_names() {
     std::string names;
     for (int o = 0; o < n_ops; ++o)
-        names += (o ? ", " : "") + std::string(ops[o].name);
+        if (!ops[o].internal)
+            names += (names.empty() ? "" : ", ") + std::string(ops[o].name);
     return names;
 }
 
@@ -95,7 +96,10 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
     call.algebra = find_algebra(semiring);
     if (call.algebra < 0)
         refuse_value(where(op, "semiring") + unknown_name(semiring, algebra_names(call.op_index, call.dtype)));
-    if (!cell(call.op_index, call.algebra, call.dtype).count) {
+    for (int r = 0; r < op.n_refusals; ++r)
+        if (!std::strcmp(op.refusals[r].algebra, semiring))
+            refuse_type(where(op, "semiring") + "got '" + semiring + "': " + op.refusals[r].reason);
+    if (!serves(call.op_index, call.algebra, call.dtype)) {
         const std::string served = algebra_names(call.op_index, call.dtype);
         refuse_type(std::string(op.name) + ": semiring '" + semiring + "' has no " + dtype_name(call.dtype) +
                     " form; with this dtype: " + (served.empty() ? "none" : served));
@@ -107,6 +111,8 @@ static void bind_dtype(Call &call) {
     int first = -1;
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
+        if (!call.arrays[i].given)
+            continue;
         const DType got = call.arrays[i].dtype;
         if (a.dtype >= 0) {
             if (got != static_cast<DType>(a.dtype))
@@ -122,7 +128,7 @@ static void bind_dtype(Call &call) {
     }
 }
 
-static void bind_shapes(Call &call) {
+void bind_shapes(Call &call) {
     const Op &op = *call.op;
     for (int d = 0; d < op.n_dims; ++d)
         call.dims[d] = -1;
@@ -130,6 +136,8 @@ static void bind_shapes(Call &call) {
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
         const Array &array = call.arrays[i];
+        if (!array.given)
+            continue;
         const int leading = array.rank - a.rank;
         if (leading < 0)
             refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
@@ -154,6 +162,8 @@ static void bind_shapes(Call &call) {
         call.batch[d] = 1;
     for (int i = 0; i < op.n_inputs; ++i) {
         const Array &array = call.arrays[i];
+        if (!array.given)
+            continue;
         const int leading = array.rank - op.arguments[i].rank;
         for (int d = 0; d < leading; ++d) {
             int64_t &size = call.batch[call.batch_rank - leading + d];
@@ -174,13 +184,16 @@ static void bind_shapes(Call &call) {
         refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
         const Array &array = call.arrays[i];
-        const int leading = array.rank - op.arguments[i].rank;
-        bool same = leading == call.batch_rank;
+        const int leading = array.rank - op.arguments[i].rank, like = op.arguments[i].like;
+        const int64_t *wanted = like < 0 ? call.batch : call.arrays[like].shape;
+        const int wanted_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - op.arguments[like].rank;
+        bool same = leading == wanted_rank;
         for (int d = 0; same && d < leading; ++d)
-            same = array.shape[d] == call.batch[d];
+            same = array.shape[d] == wanted[d];
         if (!same)
             refuse_value(where(op, op.arguments[i].name) + "has shape " + shape_text(array.shape, array.rank) +
-                         ", its leading dimensions must be " + shape_text(call.batch, call.batch_rank));
+                         ", its leading dimensions must be " + shape_text(wanted, wanted_rank) +
+                         (like < 0 ? "" : " as in argument '" + std::string(op.arguments[like].name) + "'"));
     }
 }
 
@@ -189,13 +202,15 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
     Call call;
     call.has_data = has_data;
     call.op_index = op ? find_op(op) : -1;
-    if (call.op_index < 0)
+    if (call.op_index < 0 || ops[call.op_index].internal)
         refuse_value("op: " + unknown_name(op, op_names()));
     call.op = &ops[call.op_index];
     if (!arrays || n_arrays != call.op->n_arguments)
         refuse_value(std::string(op) + ": got " + std::to_string(arrays ? n_arrays : 0) + " arrays, must be " +
                      std::to_string(call.op->n_arguments));
     for (int i = 0; i < n_arrays; ++i) {
+        if (!arrays[i] && call.op->arguments[i].optional)
+            continue;
         try {
             call.arrays[i] = read_array(arrays[i], call.op->arguments[i].name, has_data);
         } catch (Error &error) {
@@ -211,7 +226,7 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
         for (int o = call.op->n_inputs; o < n_arrays; ++o) {
             check_no_self_overlap(call.arrays[o], call.op->arguments[o].name);
             for (int i = 0; i < n_arrays; ++i)
-                if (i < call.op->n_inputs || i < o)
+                if (call.arrays[i].given && (i < call.op->n_inputs || i < o))
                     check_disjoint(call.arrays[o], call.op->arguments[o].name, call.arrays[i],
                                    call.op->arguments[i].name);
         }
@@ -222,7 +237,8 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
 std::string signature_text(const Call &call) {
     std::string text;
     for (int i = 0; i < call.op->n_inputs; ++i)
-        text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
+        if (call.arrays[i].given)
+            text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
     return text;
 }
 

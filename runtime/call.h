@@ -42,6 +42,9 @@ struct Call {
 Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
                int n_attributes, const nitrix_options *options, bool has_data);
 
+// The core and leading dimensions of a call from its arrays, or a refusal.
+void bind_shapes(Call &call);
+
 // "(1000,333),(333,777)": the inputs' shapes, for warnings and reproducers.
 std::string signature_text(const Call &call);
 

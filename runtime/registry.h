@@ -1,6 +1,7 @@
 // The constant tables that the plan generates: ops, algebras, targets, and one row per compiled variant.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace nitrix {
@@ -29,6 +30,19 @@ struct Attribute {
     const char *doc;
 };
 
+struct AlgebraRefusal {
+    const char *algebra;
+    const char *reason;
+};
+
+struct Call;
+
+// An op that runtime/ops computes by calling other ops instead of a kernel of its own.
+struct Orchestration {
+    void (*run)(const Call &call);
+    size_t (*workspace_bytes)(const Call &call); // at most, from shapes alone
+};
+
 struct Op {
     const char *name;  // semiring_matmul
     const char *kebab; // semiring-matmul
@@ -43,6 +57,11 @@ struct Op {
     const Attribute *attributes;
     int n_attributes;
     bool has_algebra;
+    bool internal; // called by orchestrated ops alone
+    const AlgebraRefusal *refusals;
+    int n_refusals;
+    const Orchestration *orchestration; // nullptr: variants serve the op
+    uint32_t algebras, dtypes;          // bit sets of what the manifest gives it
 };
 
 struct Algebra {
@@ -89,6 +108,7 @@ extern const Variant variants[];
 extern const int n_variants;
 
 Cell cell(int op, int algebra, DType dtype);
+bool serves(int op, int algebra, DType dtype); // whether anything computes the op with these
 int find_op(const char *name);
 int find_algebra(const char *name); // -1 when unknown
 const Variant *find_variant(const char *id);

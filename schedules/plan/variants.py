@@ -53,6 +53,8 @@ def enumerate_variants(ops: list[Op], targets: list[Target], subset: str = "") -
     """All variants whose id matches the regular expression `subset`, best first within a key."""
     chosen = []
     for op in ops:
+        if op.orchestrated:
+            continue
         for algebra in op.algebras or ("",):
             for dtype in op.dtypes:
                 cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets]
