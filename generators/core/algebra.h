@@ -26,10 +26,15 @@ struct Semiring {
     static constexpr bool strict = false;
     // True where the monoid drops a NaN instead of keeping it (an ordered max): ops then poison such outputs.
     static constexpr bool drops_nan = false;
+    // True where elements are truth values and every function works bit by bit: ops may then pack 32 into a word.
+    static constexpr bool bit_packed = false;
+    // How far the two sides of a law may lie apart: 0, except where exp or log rounds.
+    static constexpr double tolerance = 0;
     static std::optional<double> annihilator() { return std::nullopt; }
 };
 
-// The author's claim that combine is associative and distributes over the monoid, so that a reduction may be split.
+// The author's claim that combine is associative and distributes over the monoid, so that a reduction may be split:
+// nitrix_describe tries it on samples (laws.h), and a false claim fails the build.
 struct StrictSemiring : Semiring {
     static constexpr bool strict = true;
 };
@@ -51,6 +56,8 @@ public:
     virtual std::string name() const = 0;
     virtual bool strict() const = 0;
     virtual bool drops_nan() const = 0;
+    virtual bool bit_packed() const = 0;
+    virtual double tolerance() const = 0;
     virtual std::optional<double> annihilator() const = 0;
     virtual State init(Type t) const = 0;
     virtual Expr combine(Expr a, Expr b) const = 0;
@@ -74,6 +81,8 @@ public:
     std::string name() const override { return name_; }
     bool strict() const override { return T::strict; }
     bool drops_nan() const override { return T::drops_nan; }
+    bool bit_packed() const override { return T::bit_packed; }
+    double tolerance() const override { return T::tolerance; }
     std::optional<double> annihilator() const override { return T::annihilator(); }
     State init(Type t) const override { return T::init(t); }
     Expr combine(Expr a, Expr b) const override { return T::combine(a, b); }

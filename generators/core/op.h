@@ -33,7 +33,8 @@ protected:
     int lanes(Type t) const { return this->get_target().natural_vector_size(t); }
 
     void schedule_with(family::Contraction &f) {
-        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(f.type));
+        const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
+        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
         write_facts(f.scratch_bytes);
     }
 

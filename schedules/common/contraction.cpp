@@ -46,6 +46,13 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .compute_at(f.c, f.blocks)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    if (f.packs_bits()) {
+        f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
+        f.b_bits.bound(f.ji, 0, tile_columns)
+            .bound(f.bit, 0, f.word_bits)
+            .compute_at(f.b_panel, f.k)
+            .vectorize(f.ji, tile_columns);
+    }
     f.partial.bound(f.ji, 0, tile_columns)
         .bound(f.ii, 0, tile.rows)
         .bound_extent(f.jo, 1)
@@ -69,10 +76,12 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         scan_for_nan(f, lanes);
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
-    const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, cast<int64_t>(f.block));
+    const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
+    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
-    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows);
+    const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
+    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits);
 }
 
 } // namespace nitrix
