@@ -22,6 +22,7 @@ struct Argument {
     bool optional;
     int rank; // core dimensions
     int dims[max_dims];
+    int like; // the input whose leading dimensions this output has; -1: the broadcast ones
 };
 
 struct Attribute {

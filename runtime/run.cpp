@@ -15,6 +15,41 @@ namespace nitrix {
 
 thread_local const char *last_variant = "";
 
+template <typename T> static void fill_typed(const Array &a, double value) {
+    int64_t index[max_rank] = {};
+    char *at = a.data;
+    for (;;) {
+        *reinterpret_cast<T *>(at) = static_cast<T>(value);
+        int d = a.rank - 1;
+        for (; d >= 0; --d) {
+            at += a.strides[d] * static_cast<int64_t>(sizeof(T));
+            if (++index[d] < a.shape[d])
+                break;
+            at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
+            index[d] = 0;
+        }
+        if (d < 0)
+            return;
+    }
+}
+
+void fill(const Array &a, double value) {
+    if (a.empty())
+        return;
+    switch (a.dtype) {
+    case DType::f32:
+        return fill_typed<float>(a, value);
+    case DType::f64:
+        return fill_typed<double>(a, value);
+    case DType::i32:
+        return fill_typed<int32_t>(a, value);
+    case DType::i64:
+        return fill_typed<int64_t>(a, value);
+    case DType::u8:
+        return fill_typed<uint8_t>(a, value);
+    }
+}
+
 namespace {
 
 // The leading dimensions of a call with one stride per array, neighbours merged where every array allows it.
@@ -115,41 +150,6 @@ void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kern
         refuse(NITRIX_ERROR_MEMORY, std::string(variant.id) + ": out of scratch memory; the output is incomplete");
     refuse(NITRIX_ERROR_INTERNAL, std::string(variant.id) + ": code " + std::to_string(status) + ": " + kernel.error +
                                       "; the output may be incomplete");
-}
-
-template <typename T> void fill_typed(const Array &a, double value) {
-    int64_t index[max_rank] = {};
-    char *at = a.data;
-    for (;;) {
-        *reinterpret_cast<T *>(at) = static_cast<T>(value);
-        int d = a.rank - 1;
-        for (; d >= 0; --d) {
-            at += a.strides[d] * static_cast<int64_t>(sizeof(T));
-            if (++index[d] < a.shape[d])
-                break;
-            at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
-            index[d] = 0;
-        }
-        if (d < 0)
-            return;
-    }
-}
-
-void fill(const Array &a, double value) {
-    if (a.empty())
-        return;
-    switch (a.dtype) {
-    case DType::f32:
-        return fill_typed<float>(a, value);
-    case DType::f64:
-        return fill_typed<double>(a, value);
-    case DType::i32:
-        return fill_typed<int32_t>(a, value);
-    case DType::i64:
-        return fill_typed<int64_t>(a, value);
-    case DType::u8:
-        return fill_typed<uint8_t>(a, value);
-    }
 }
 
 // One launch per item of the outer batch dimensions; the kernel loops over the innermost.

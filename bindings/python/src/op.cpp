@@ -267,7 +267,8 @@ void Op::raise_status(nitrix_status status, const std::string &message, ArrayLis
     if (status == NITRIX_ERROR_TYPE)
         for (size_t i = 0; i < inputs_.size(); ++i) {
             const DLDataType dtype = (*arrays)[static_cast<int>(i)].tensor.dtype;
-            if (dtype.code == kDLInt || dtype.code == kDLUInt || dtype.code == kDLBool)
+            const bool given = dtype.bits > 0;
+            if (given && (dtype.code == kDLInt || dtype.code == kDLUInt || dtype.code == kDLBool))
                 python::raise_status(status, text(message, " (", inputs_[i].name, " is ", dtype_name(dtype),
                                                   "; nitrix does not promote dtypes: convert it, as in ",
                                                   inputs_[i].name, ".astype(numpy.float32))"));
