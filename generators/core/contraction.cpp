@@ -4,8 +4,10 @@ namespace nitrix::family {
 
 using namespace Halide;
 
-Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
-    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), rows(std::move(rows)),
+Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
+                         std::optional<Func> winner)
+    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), winner(std::move(winner)),
+      block(carries() ? winner_block : default_block), rows(std::move(rows)),
       columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
 
 void Contraction::define_order() {
@@ -39,10 +41,20 @@ static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
 void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
-    c(j, i, batch) = algebra.init(type)[0];
-    c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+    if (carries()) {
+        // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
+        // an earlier one.
+        carried(j, i, batch) = Tuple(Expr(-1), algebra.init(type)[0]);
+        const Expr held = carried(j, i, batch)[1], better = algebra.merge({held}, {std::move(part)})[0];
+        carried(j, i, batch) = Tuple(select(better != held, Expr(blocks), carried(j, i, batch)[0]), better);
+        c(j, i, batch) = carried(j, i, batch)[1];
+        (*winner)(j, i, batch) = carried(j, i, batch)[0];
+    } else {
+        c(j, i, batch) = algebra.init(type)[0];
+        c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+    }
     merge_stage = 0;
-    int stages = 1;
+    int stages = carries() ? 0 : 1;
     if (!algebra.finalize_is_identity()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
         finalize_stage = stages++;

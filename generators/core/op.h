@@ -8,6 +8,7 @@
 
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
+#include "generators/core/refinement.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -35,6 +36,11 @@ protected:
     void schedule_with(family::Contraction &f) {
         const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
         find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::Refinement &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::refinement)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

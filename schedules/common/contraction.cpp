@@ -25,27 +25,37 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic");
+    RVar panels = f.blocks, blocks("blocks_of_panel");
+    Func merged = f.merged();
     f.c.vectorize(f.j, lanes, tail).parallel(f.i);
-    f.c.update(f.merge_stage)
+    if (f.carries()) {
+        f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
+        merged.compute_at(f.c, f.batch).vectorize(f.j, lanes, tail).parallel(f.i);
+        panels = RVar("panels");
+        merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.default_block / f.block, tail);
+    }
+    merged.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
-        .reorder(f.ji, f.ii, f.io, f.jo, ic, f.blocks, f.batch) // blocks outermost: a panel of B is packed once
+        .reorder(f.ji, f.ii, f.io, f.jo, ic, panels, f.batch) // panels outermost: one of B is packed once
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
         .partition(ic, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
-        .partition(f.blocks, Partition::Never);
+        .partition(panels, Partition::Never);
+    if (f.carries()) // a tile meets all blocks of a panel while its accumulators are at hand
+        merged.update(f.merge_stage).reorder(f.ji, f.ii, blocks, f.io).partition(blocks, Partition::Never);
     f.b_panel.bound(f.ji, 0, tile_columns)
         .reorder_storage(f.ji, f.k, f.jo, f.batch)
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(f.c, f.blocks)
+        .compute_at(merged, panels)
         .partition(f.jo, Partition::Always);
-    f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    f.a_rows.compute_at(merged, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
     if (f.packs_bits()) {
         f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
         f.b_bits.bound(f.ji, 0, tile_columns)
@@ -59,7 +69,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.c, f.io)
+        .compute_at(f.carries() ? LoopLevel(merged, blocks) : LoopLevel(merged, f.io))
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -77,11 +87,12 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
-    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
+    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.default_block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
     const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
-    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits);
+    const Expr carried = f.carries() ? m * n * (size + 4) : cast<int64_t>(0);
+    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits + carried);
 }
 
 } // namespace nitrix

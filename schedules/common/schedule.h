@@ -7,12 +7,14 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
+class Refinement;
 }
 
 struct ScheduleTable {
     const char *name;
     const ScheduleTable *parent;
     void (*contraction)(family::Contraction &op, int lanes) = nullptr;
+    void (*refinement)(family::Refinement &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

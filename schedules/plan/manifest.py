@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "stencil", "gather_reduce", "select")
+FAMILIES = ("contraction", "refinement", "stencil", "gather_reduce", "select")
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
