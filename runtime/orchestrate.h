@@ -89,7 +89,7 @@ void sum_terms(Orchestrator &o, const BroadcastSum &sum, const Array &gradient, 
 }
 
 // Runs body(orchestrator) for a call, or asks it how much memory it needs.
-template <void (*body)(Orchestrator &, const Call &)> struct Orchestrated {
+template <void (*body)(Orchestrator &, const Call &)> struct Composed {
     static void run(const Call &call) {
         Orchestrator o(call, false);
         body(o, call);
@@ -99,7 +99,7 @@ template <void (*body)(Orchestrator &, const Call &)> struct Orchestrated {
         body(o, call);
         return o.peak_bytes();
     }
-    static constexpr Orchestration orchestration = {run, workspace_bytes};
+    static constexpr Composition composition = {run, workspace_bytes};
 };
 
 } // namespace nitrix

@@ -26,7 +26,7 @@ const Variant *find_variant(const char *id) {
 }
 
 bool serves(int op, int algebra, DType dtype) {
-    if (!ops[op].orchestration)
+    if (!ops[op].composition)
         return cell(op, algebra, dtype).count > 0;
     return (algebra < 0 ? !ops[op].has_algebra : ops[op].algebras >> algebra & 1) &&
            (ops[op].dtypes >> static_cast<int>(dtype) & 1);

@@ -39,7 +39,7 @@ struct AlgebraRefusal {
 struct Call;
 
 // An op that runtime/ops computes by calling other ops instead of a kernel of its own.
-struct Orchestration {
+struct Composition {
     void (*run)(const Call &call);
     size_t (*workspace_bytes)(const Call &call); // at most, from shapes alone
 };
@@ -61,7 +61,7 @@ struct Op {
     bool internal; // called by orchestrated ops alone
     const AlgebraRefusal *refusals;
     int n_refusals;
-    const Orchestration *orchestration; // nullptr: variants serve the op
+    const Composition *orchestration; // nullptr: variants serve the op
     uint32_t algebras, dtypes;          // bit sets of what the manifest gives it
 };
 

@@ -120,9 +120,9 @@ static std::string explain(const Call &call) {
         zero |= call.dims[d] == 0;
     for (int d = 0; d < call.batch_rank; ++d)
         zero |= call.batch[d] == 0;
-    if (call.op->orchestration) {
+    if (call.op->composition) {
         json.field("chosen", "orchestrated").field("fallback", false);
-        json.field("scratch_bytes", static_cast<int64_t>(call.op->orchestration->workspace_bytes(call)));
+        json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
         json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
         json.close(']').key("candidates").open('[').close(']').close('}');
         return json.text();

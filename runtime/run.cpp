@@ -215,8 +215,8 @@ void run_variant(const Call &original, const Variant &variant) {
 }
 
 size_t workspace_bytes(const Call &call) {
-    if (call.op->orchestration)
-        return call.op->orchestration->workspace_bytes(call);
+    if (call.op->composition)
+        return call.op->composition->workspace_bytes(call);
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
@@ -226,11 +226,11 @@ size_t workspace_bytes(const Call &call) {
 }
 
 void run(const Call &call) {
-    if (call.op->orchestration) {
+    if (call.op->composition) {
         if (call.options.variant)
             refuse_value(std::string("options: variant: ") + call.op->name +
                          " is made of several ops; choose by backend or mode");
-        call.op->orchestration->run(call);
+        call.op->composition->run(call);
         return;
     }
     if (answer_zero_size(call))

@@ -25,7 +25,7 @@ void argmax(Orchestrator &o, const Call &call) {
 
 } // namespace
 
-extern const Orchestration orchestrate_semiring_matmul_argmax;
-const Orchestration orchestrate_semiring_matmul_argmax = Orchestrated<argmax>::orchestration;
+extern const Composition compose_semiring_matmul_argmax;
+const Composition compose_semiring_matmul_argmax = Composed<argmax>::composition;
 
 } // namespace nitrix

@@ -126,7 +126,7 @@ void vjp(Orchestrator &o, const Call &call) {
 
 } // namespace
 
-extern const Orchestration orchestrate_semiring_matmul_vjp;
-const Orchestration orchestrate_semiring_matmul_vjp = Orchestrated<vjp>::orchestration;
+extern const Composition compose_semiring_matmul_vjp;
+const Composition compose_semiring_matmul_vjp = Composed<vjp>::composition;
 
 } // namespace nitrix

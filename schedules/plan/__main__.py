@@ -45,7 +45,7 @@ def main() -> int:
     _write(args.out / "include/nitrix/nitrix_ops.h", write_header(ops))
     _write(args.out / "nitrix_ops.cpp", write_wrappers(ops))
     _write(args.out / "algebras.cpp", write_algebras(algebras))
-    compiled = [o for o in ops if not o.orchestrated]
+    compiled = [o for o in ops if not o.composed]
     lines = [f"set(NITRIX_OPS {' '.join(o.name for o in compiled)})"]
     lines += [f"set(NITRIX_AREA_{o.name} {o.area})" for o in compiled]
     lines += [f"set(NITRIX_TARGETS {' '.join(t.name for t in targets)})"]

@@ -14,7 +14,7 @@ ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
-    "indirect_axis", "shape_classes", "orchestrated", "internal", "refuses", "shape_function", "ranks",
+    "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
 }  # fmt: skip
 
 
@@ -63,8 +63,9 @@ class Op:
     attributes: tuple[Attribute, ...]
     shape_classes: tuple[ShapeClass, ...]
     backward: str | None = None
-    orchestrated: bool = False  # by runtime/ops/<name>.cpp, from the kernels of other ops
-    internal: bool = False  # a kernel for orchestrated ops: no function of its own in C or Python
+    orchestrated: bool = False
+    composed: bool = False  # by runtime/ops/<name>.cpp, of calls of other ops; no kernel of its own
+    internal: bool = False  # a kernel for other ops: no function of its own in C or Python
     refuses: tuple[tuple[str, str], ...] = ()  # algebras that make no sense here, and why
     shape_function: str | None = None  # where a gufunc signature does not say it all
     ranks: tuple[int, ...] = ()  # what "*spatial" may stand for
@@ -167,13 +168,13 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     unknown = set(entry) - OP_KEYS
     if unknown:
         _fail(where, f"unknown key {sorted(unknown)[0]!r}", f"known keys: {', '.join(sorted(OP_KEYS))}")
-    for key in ("area", "doc", *(() if entry.get("orchestrated") else ("family",))):
+    for key in ("area", "doc", *(() if entry.get("composed") else ("family",))):
         if not isinstance(entry.get(key), str) or not entry[key]:
             _fail(where, f"lacks {key!r}", f'write {key} = "..."')
     for key in ("dtypes", "arguments"):
         if not isinstance(entry.get(key), list) or not entry[key]:
             _fail(where, f"lacks {key!r}", f"write {key} = [...]")
-    if not entry.get("orchestrated"):
+    if not entry.get("composed"):
         _one_of(f"{where}: family", entry["family"], FAMILIES)
     for dtype in entry["dtypes"]:
         _one_of(f"{where}: dtypes", dtype, DTYPES)
@@ -220,7 +221,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""), tuple(chosen),
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
-        bool(entry.get("internal")), tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
     )  # fmt: skip
 
 

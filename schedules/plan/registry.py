@@ -29,8 +29,8 @@ def _op_tables(op: Op) -> list[str]:
     if op.refuses:
         rows = [f"    {{{quote(algebra)}, {quote(why)}}}," for algebra, why in op.refuses]
         lines += [f"static const AlgebraRefusal refusals_{op.name}[] = {{", *rows, "};"]
-    if op.orchestrated:
-        lines.append(f"extern const Orchestration orchestrate_{op.name};")
+    if op.composed:
+        lines.append(f"extern const Composition compose_{op.name};")
     return lines
 
 
@@ -44,7 +44,7 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
     fields.append("true" if op.algebras else "false")
     fields += [str(op.internal).lower(), f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
-    fields.append(f"&orchestrate_{op.name}" if op.orchestrated else "nullptr")
+    fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
     return f"    {{{', '.join(fields)}}},"
 

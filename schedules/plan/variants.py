@@ -61,7 +61,7 @@ def enumerate_variants(
     defined = dict(algebra_dtypes or {})
     chosen = []
     for op in ops:
-        if op.orchestrated:
+        if op.composed:
             continue
         for algebra in op.algebras or ("",):
             known = defined.get(algebra, FLOATS) if algebra else op.dtypes
