@@ -108,7 +108,7 @@ def manifest_cells(manifest: Path = MANIFEST) -> list[Cell]:
     found = []
     for op, entry in tomllib.loads(manifest.read_text())["op"].items():
         if entry.get("internal"):
-            continue  # seen through the op that calls it
+            continue  # a helper that no caller reaches
         for algebra in entry.get("algebras", [""]):
             if algebra == "boolean":
                 found.append(Cell(op, algebra, "bool"))

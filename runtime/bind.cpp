@@ -202,7 +202,7 @@ Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitr
     Call call;
     call.has_data = has_data;
     call.op_index = op ? find_op(op) : -1;
-    if (call.op_index < 0)
+    if (call.op_index < 0 || ops[call.op_index].internal)
         refuse_value("op: " + unknown_name(op, op_names()));
     call.op = &ops[call.op_index];
     if (!arrays || n_arrays != call.op->n_arguments)

@@ -31,12 +31,14 @@ struct Attribute {
     const char *doc;
 };
 
+struct Call;
+struct KernelContext;
+struct Variant;
+
 struct AlgebraRefusal {
     const char *algebra;
     const char *reason;
 };
-
-struct Call;
 
 // An op that runtime/ops computes by calling other ops instead of a kernel of its own.
 struct Composition {
@@ -58,11 +60,15 @@ struct Op {
     const Attribute *attributes;
     int n_attributes;
     bool has_algebra;
-    bool internal; // called by orchestrated ops alone
+    bool internal; // a helper of another op, not served by name
+    // Of an op that orchestrates kernels (runtime/ops/<op>.cpp): runs after the variant, with the scratch bytes of the
+    // second at most. nullptr: nothing to do.
+    void (*finish)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int64_t (*finish_bytes)(const Call &call, const Variant &variant);
     const AlgebraRefusal *refusals;
     int n_refusals;
-    const Composition *orchestration; // nullptr: variants serve the op
-    uint32_t algebras, dtypes;          // bit sets of what the manifest gives it
+    const Composition *composition; // nullptr: variants serve the op
+    uint32_t algebras, dtypes;        // bit sets of what the manifest gives it
 };
 
 struct Algebra {
@@ -71,6 +77,7 @@ struct Algebra {
     double identity; // the monoid's neutral element after finalize: the value of an empty reduction
     bool has_annihilator;
     double annihilator;
+    uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
 };
 
 struct Target {

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "json.h"
 #include "pack.h"
+#include "run.h"
 
 namespace nitrix {
 
@@ -100,6 +101,8 @@ static std::string info() {
             write_op(json, o);
     json.close(']').key("variants").open('[');
     for (int i = 0; i < n_variants; ++i) {
+        if (ops[variants[i].op].internal)
+            continue;
         const Variant &v = variants[i];
         json.open('{').field("id", v.id).field("op", ops[v.op].name);
         json.field("algebra", v.algebra < 0 ? "" : algebras[v.algebra].name).field("dtype", dtype_name(v.dtype));
@@ -121,7 +124,7 @@ static std::string explain(const Call &call) {
     for (int d = 0; d < call.batch_rank; ++d)
         zero |= call.batch[d] == 0;
     if (call.op->composition) {
-        json.field("chosen", "orchestrated").field("fallback", false);
+        json.field("chosen", "composed").field("fallback", false);
         json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
         json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
         json.close(']').key("candidates").open('[').close(']').close('}');
@@ -129,7 +132,7 @@ static std::string explain(const Call &call) {
     }
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
-    json.field("scratch_bytes", zero ? int64_t{0} : choice.variant->scratch_bytes(call.dims) + packed_bytes(call));
+    json.field("scratch_bytes", zero ? int64_t{0} : total_scratch_bytes(call, *choice.variant));
     json.key("notes").open('[');
     if (zero)
         json.value("a size of zero is answered without a kernel");

@@ -177,6 +177,12 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     }
 }
 
+void run_and_finish(const Call &call, const Variant &variant, KernelContext &kernel) {
+    run_kernels(call, variant, kernel);
+    if (call.op->finish)
+        call.op->finish(call, variant, kernel);
+}
+
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
     bool reduced_away = false;
@@ -205,13 +211,43 @@ void run_variant(const Call &original, const Variant &variant) {
     kernel.workspace_size = original.options.workspace_size;
     if (packed_bytes(original)) {
         const PackedOutputs packed(original, kernel);
-        run_kernels(packed.call, variant, kernel);
+        run_and_finish(packed.call, variant, kernel);
         packed.store();
     } else {
-        run_kernels(original, variant, kernel);
+        run_and_finish(original, variant, kernel);
     }
     count_served(variant);
     last_variant = variant.id;
+}
+
+void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
+    Call helper;
+    helper.op_index = find_op(op);
+    helper.op = &ops[helper.op_index];
+    helper.algebra = call.algebra;
+    helper.dtype = call.dtype;
+    helper.options = call.options;
+    for (int i = 0; i < helper.op->n_arguments; ++i) {
+        const Argument &a = helper.op->arguments[i];
+        helper.arrays[i] = arrays[i];
+        for (int d = 0; d < a.rank; ++d)
+            helper.dims[a.dims[d]] = arrays[i].shape[d];
+    }
+    const Cell rows = cell(helper.op_index, helper.algebra, helper.dtype);
+    for (int r = rows.first; r < rows.first + rows.count; ++r) {
+        if (variants[r].target == serving.target) {
+            run_kernels(helper, variants[r], kernel);
+            count_served(variants[r]);
+            return;
+        }
+    }
+    refuse(NITRIX_ERROR_UNSUPPORTED, std::string(serving.id) + ": this build lacks " + op + " for " +
+                                         targets[serving.target].name + "; the output is incomplete");
+}
+
+int64_t total_scratch_bytes(const Call &call, const Variant &variant) {
+    const int64_t after = call.op->finish_bytes ? call.op->finish_bytes(call, variant) : 0;
+    return variant.scratch_bytes(call.dims) + packed_bytes(call) + after;
 }
 
 size_t workspace_bytes(const Call &call) {
@@ -220,7 +256,7 @@ size_t workspace_bytes(const Call &call) {
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
-    const int64_t scratch = choose(call).variant->scratch_bytes(call.dims) + packed_bytes(call);
+    const int64_t scratch = total_scratch_bytes(call, *choose(call).variant);
     constexpr int64_t bookkeeping = 256, buffers = 8; // headers, alignment and slack of each buffer of a kernel
     return scratch ? static_cast<size_t>(scratch + bookkeeping * buffers) : 0;
 }

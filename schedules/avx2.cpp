@@ -5,6 +5,8 @@
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"
+#include "schedules/common/log_sum_exp.h"
+#include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
 
@@ -14,7 +16,7 @@ namespace nitrix {
 // two-instruction step of the tropical algebras at 3 x 4.
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 5, .vectors = 2}, lanes); }
 
-static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, search_blocks};
+static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -46,9 +47,32 @@ inline exact::FMA &rounding() {
 }
 inline Expr fma(Expr a, Expr b, Expr c) { return exact::fma(rounding(), std::move(a), std::move(b), std::move(c)); }
 
+inline Expr exp(Expr x) { return exact::exp(rounding(), std::move(x)); }
+inline Expr exp_nonpositive(Expr x) { return exact::exp_nonpositive(rounding(), std::move(x)); }
+inline Expr log(Expr x) { return exact::log(rounding(), std::move(x)); }
+
 inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
 inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
+
+class Algebra;
+
+// Another way to compute a contraction: shift both operands by the maxima of A's rows and B's columns, multiply in a
+// cheaper algebra, and correct the result; where that lost the result, it is unresolved(type) and streamed afterwards.
+struct Lowering {
+    const Algebra *product;
+    Expr (*operand)(const Expr &x, const Expr &maximum);
+    Expr (*result)(const Expr &product, const Expr &row_maximum, const Expr &column_maximum);
+    // The streaming form: what a value adds to the state's second component once the maximum of all values is known.
+    Expr (*weight)(const Expr &value, const Expr &maximum);
+};
+
+// A NaN that no arithmetic makes: its payload spells the mark.
+inline uint64_t unresolved_bits(int bits) { return bits == 64 ? 0x7ff800000000a11e : 0x7fc0a11e; }
+inline Expr unresolved(Type t) {
+    const Type u = Halide::UInt(t.bits());
+    return Halide::reinterpret(t, Halide::Internal::make_const(u, unresolved_bits(t.bits())));
+}
 
 class Algebra {
 public:
@@ -66,6 +90,7 @@ public:
     virtual State merge(State a, State b) const = 0;
     virtual Expr finalize(State s) const = 0;
     virtual bool finalize_is_identity() const = 0;
+    virtual std::optional<Lowering> lowering() const = 0;
 };
 
 namespace detail {
@@ -73,6 +98,8 @@ template <typename T, typename = void> struct has_accumulate : std::false_type {
 template <typename T> struct has_accumulate<T, std::void_t<decltype(&T::accumulate)>> : std::true_type {};
 template <typename T, typename = void> struct has_finalize : std::false_type {};
 template <typename T> struct has_finalize<T, std::void_t<decltype(&T::finalize)>> : std::true_type {};
+template <typename T, typename = void> struct has_lowering : std::false_type {};
+template <typename T> struct has_lowering<T, std::void_t<decltype(&T::lowering)>> : std::true_type {};
 } // namespace detail
 
 template <typename T> class AlgebraOf final : public Algebra {
@@ -101,6 +128,12 @@ public:
             return s[0];
     }
     bool finalize_is_identity() const override { return !detail::has_finalize<T>::value; }
+    std::optional<Lowering> lowering() const override {
+        if constexpr (detail::has_lowering<T>::value)
+            return T::lowering();
+        else
+            return std::nullopt;
+    }
 
 private:
     std::string name_;

@@ -6,18 +6,18 @@ using namespace Halide;
 
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
                          std::optional<Func> winner)
-    : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), winner(std::move(winner)),
-      block(carries() ? winner_block : default_block), rows(std::move(rows)),
-      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
+    : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
+      b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type),
+      steps(this->depth) {}
 
 void Contraction::define_order() {
-    blocks = RDom(0, (steps + block - 1) / block, "blocks");
-    inside = RDom(0, block, "inside");
-    inside.where(ko * block + inside < steps); // TrimNoOps turns this into the loop's bound
+    blocks = RDom(0, (steps + block_length() - 1) / block_length(), "blocks");
+    inside = RDom(0, block_length(), "inside");
+    inside.where(ko * block_length() + inside < steps); // TrimNoOps turns this into the loop's bound
 }
 
 // Bounds inference does not see the predicate of `inside`.
-Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block + inside, 0, steps - 1); }
+Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block_length() + inside, 0, steps - 1); }
 
 // Any byte but 0 is true.
 Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(type, value != 0) : value; }
@@ -25,6 +25,15 @@ Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(t
 // Which k lies in bit `bit` of word `k`. Neighbours in k are neighbours in words, so that packing works on whole
 // vectors. Bits beyond the depth repeat the last k: both operands do, and or is idempotent.
 Expr Contraction::packed_k() const { return likely(min(bit * steps + k, depth - 1)); }
+
+// A NaN is dropped here and found in the operand itself.
+void Contraction::define_maxima() {
+    maximum_k = RDom(0, depth, "maximum_k");
+    a_maximum(i, batch) = negative_infinity(type);
+    a_maximum(i, batch) = exact::ordered_max(a_maximum(i, batch), a(maximum_k, i, batch));
+    b_maximum(j, batch) = negative_infinity(type);
+    b_maximum(j, batch) = exact::ordered_max(b_maximum(j, batch), b(j, maximum_k, batch));
+}
 
 static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
     Expr word;
@@ -50,16 +59,19 @@ void Contraction::merge_into_c(Expr part) {
         c(j, i, batch) = carried(j, i, batch)[1];
         (*winner)(j, i, batch) = carried(j, i, batch)[0];
     } else {
-        c(j, i, batch) = algebra.init(type)[0];
-        c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+        c(j, i, batch) = product.init(type)[0];
+        c(j, i, batch) = product.merge({c(j, i, batch)}, {std::move(part)})[0];
     }
     merge_stage = 0;
     int stages = carries() ? 0 : 1;
-    if (!algebra.finalize_is_identity()) {
+    if (lowering) {
+        c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        finalize_stage = stages++;
+    } else if (!algebra.finalize_is_identity()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
         finalize_stage = stages++;
     }
-    if (algebra.drops_nan()) {
+    if (product.drops_nan()) {
         // A NaN anywhere in row i of A or column j of B makes C[i, j] NaN. Found by two scans at memory speed, applied
         // only where there is one: a max that kept NaN would halve the speed of the inner loop.
         nan_k = RDom(0, depth, "nan_k");
@@ -81,11 +93,26 @@ void Contraction::merge_into_c(Expr part) {
     }
 }
 
+Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
+    if (from.defined())
+        return fma(x, from - y, sum);
+    return product.accumulate({sum}, x, y)[0];
+}
+
 void Contraction::whole() {
     define_order();
-    partial(j, i, ko, batch) = algebra.init(type)[0];
-    partial(j, i, ko, batch) = algebra.accumulate({partial(j, i, ko, batch)}, truth(a(clamped_k(), i, batch)),
-                                                  truth(b(j, clamped_k(), batch)))[0];
+    if (lowering) {
+        define_maxima();
+        a_rows(k, i, batch) = lowering->operand(a(k, i, batch), a_maximum(i, batch));
+        b_rows(j, k, batch) = lowering->operand(b(j, k, batch), b_maximum(j, batch));
+    } else {
+        a_rows(k, i, batch) = truth(a(k, i, batch));
+        b_rows(j, k, batch) = truth(b(j, k, batch));
+    }
+    partial(j, i, ko, batch) = product.init(type)[0];
+    partial(j, i, ko, batch) =
+        step(partial(j, i, ko, batch), a_rows(clamped_k(), i, batch), b_rows(j, clamped_k(), batch),
+             at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));
 }
 
@@ -104,14 +131,23 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
         b_bits(ji, bit, k, jo, batch) = select(b(column, packed_k(), batch) != 0, ones, none);
         a_rows(k, i, batch) = word_of([&](int bit) { return a_bits(k, bit, i, batch); });
         b_panel(ji, k, jo, batch) = word_of([&](int bit) { return b_bits(ji, bit, k, jo, batch); });
+    } else if (lowering) {
+        define_maxima();
+        a_rows(k, i, batch) = lowering->operand(a(k, row, batch), a_maximum(row, batch));
+        // The clamped reads on their own: inside a select's condition they would defeat the loop's partition.
+        b_inside(ji, k, jo, batch) = b(column, k, batch);
+        maximum_inside(ji, jo, batch) = b_maximum(column, batch);
+        b_panel(ji, k, jo, batch) = lowering->operand(b_inside(ji, k, jo, batch), maximum_inside(ji, jo, batch));
     } else {
         a_rows(k, i, batch) = a(k, row, batch);
         b_panel(ji, k, jo, batch) = b(column, k, batch);
     }
-    partial(ji, ii, jo, io, ko, batch) = algebra.init(element)[0];
+    partial(ji, ii, jo, io, ko, batch) = product.init(element)[0];
+    if (at)
+        at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
     partial(ji, ii, jo, io, ko, batch) =
-        algebra.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
-                           b_panel(ji, clamped_k(), jo, batch))[0];
+        step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(), io * tile_rows + ii, batch),
+             b_panel(ji, clamped_k(), jo, batch), at ? at_tile(ji, ii, jo, io, batch) : Expr());
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
 }
 

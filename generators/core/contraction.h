@@ -28,7 +28,7 @@ struct ContractionTile {
 
 class Contraction {
 public:
-    static constexpr int default_block = 256;
+    static constexpr int block = 256;
     // Short enough to search one for its winner, long enough to merge seldom: 1.1 of the time without a winner.
     static constexpr int winner_block = 64;
 
@@ -43,26 +43,35 @@ public:
     void tiled(const ContractionTile &tile, int lanes);
 
     const Algebra &algebra;
+    const std::optional<Lowering> lowering; // of the algebra
+    const Algebra &product;                 // what the inner loop computes in: the lowering's, else the algebra itself
     const Func a, b;
     Func c;
     std::optional<Func> winner;
-    const int block;
     const Expr rows, columns, depth;
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
-    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
-    RDom blocks, inside;                                  // blocks of k, k inside a block
-    Func partial{"partial"};                              // one block's reduction
-    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
-    Var bit{"bit"};                                       // of a word
-    Func a_bits{"a_bits"}, b_bits{"b_bits"};              // bytes of ones where an element is true
+    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"};        // inside and outside a tile
+    RDom blocks, inside;                                         // blocks of k, k inside a block
+    Func partial{"partial"};                                     // one block's reduction
+    Func a_rows{"a_rows"}, b_panel{"b_panel"};                   // packed operands
+    Var bit{"bit"};                                              // of a word
+    Func a_bits{"a_bits"}, b_bits{"b_bits"};                     // bytes of ones where an element is true
+    Func b_rows{"b_rows"};                                       // whole()'s operands under a lowering, with a_rows
+    Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};         // of a row, of a column
+    Func b_inside{"b_inside"}, maximum_inside{"maximum_inside"}; // of a panel, edges repeated
+    RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
+    int block_length() const { return carries() ? winner_block : block; }
+    // If given: a third operand, like c, and the reduction is of a * (at - b), one fma each, in the algebra REAL.
+    std::optional<Func> at;
+    Func at_tile{"at_tile"};
     Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
 
@@ -79,7 +88,9 @@ private:
     void define_order();
     void merge_into_c(Expr part);
     Expr clamped_k() const;
+    Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr truth(Expr value) const;
+    void define_maxima();
     Expr packed_k() const;
 
     Expr steps; // length of the reduction in elements

@@ -8,6 +8,8 @@
 
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
+#include "generators/core/log_sum_exp.h"
+#include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "schedules/common/schedule.h"
 
@@ -39,8 +41,18 @@ protected:
         write_facts(f.scratch_bytes);
     }
 
+    void schedule_with(family::Pointwise &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::pointwise)(f, lanes(f.type));
+        write_facts(Halide::cast<int64_t>(0));
+    }
+
     void schedule_with(family::Refinement &f) {
         find_row(schedule_named(schedule_name), &ScheduleTable::refinement)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::LogSumExp &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::log_sum_exp)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

@@ -6,6 +6,18 @@ namespace nitrix {
 
 using namespace Halide;
 
+// The scans that find the maximum of each row of A and column of B, as those below.
+static void scan_for_maxima(family::Contraction &f, int lanes) {
+    const auto tail = TailStrategy::GuardWithIf;
+    RVar ko("maximum_ko"), ki("maximum_ki");
+    Var lane("lane");
+    f.a_maximum.compute_root();
+    Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane);
+    f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
+    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail);
+}
+
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
 static void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
@@ -32,7 +44,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
         merged.compute_at(f.c, f.batch).vectorize(f.j, lanes, tail).parallel(f.i);
         panels = RVar("panels");
-        merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.default_block / f.block, tail);
+        merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.block / f.winner_block, tail);
     }
     merged.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
@@ -80,6 +92,21 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
+    if (f.at)
+        f.at_tile.bound(f.ji, 0, tile_columns)
+            .bound(f.ii, 0, tile.rows)
+            .bound_extent(f.jo, 1)
+            .bound_extent(f.io, 1)
+            .compute_at(merged, f.io)
+            .vectorize(f.ji, lanes)
+            .unroll(f.ji)
+            .unroll(f.ii);
+    if (f.lowering) {
+        scan_for_maxima(f, lanes);
+        f.b_panel.parallel(f.jo); // it costs an exp each
+        f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
+        f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
+    }
     if (f.finalize_stage >= 0)
         f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.poison_stage >= 0)
@@ -87,7 +114,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
-    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.default_block));
+    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
     const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);

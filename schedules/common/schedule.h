@@ -7,14 +7,18 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
+class LogSumExp;
+struct Pointwise;
 class Refinement;
-}
+} // namespace family
 
 struct ScheduleTable {
     const char *name;
     const ScheduleTable *parent;
     void (*contraction)(family::Contraction &op, int lanes) = nullptr;
+    void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
+    void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

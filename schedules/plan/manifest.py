@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "refinement", "stencil", "gather_reduce", "select")
+FAMILIES = ("contraction", "log_sum_exp", "refinement", "pointwise", "stencil", "gather_reduce", "select")
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
@@ -221,7 +221,8 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""), tuple(chosen),
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
-        bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()),
+        entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
     )  # fmt: skip
 
 

@@ -43,7 +43,9 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields += [f"arguments_{op.name}", str(len(op.arguments)), str(len(op.inputs)), f"dims_{op.name}"]
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
     fields.append("true" if op.algebras else "false")
-    fields += [str(op.internal).lower(), f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
+    fields.append(str(op.internal).lower())
+    fields += [f"finish_{op.name}", f"finish_bytes_{op.name}"] if op.orchestrated else ["nullptr", "nullptr"]
+    fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
     fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
     return f"    {{{', '.join(fields)}}},"
@@ -68,6 +70,9 @@ def write_registry(ops: list[Op], algebras: list[str], targets: list[Target], va
     for v in variants:
         out.append(f'extern "C" int {v.symbol}_argv(void **);')
     for op in ops:
+        if op.orchestrated:
+            out.append(f"void finish_{op.name}(const Call &, const Variant &, KernelContext &);")
+            out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
         out += _op_tables(op)
         for c in op.shape_classes:
             if c.when:

@@ -72,8 +72,8 @@ def enumerate_variants(
                 )
             for dtype in (d for d in op.dtypes if d in known):
                 cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets]
-                # The naive form of every cell is always built: it is what everything falls back to.
-                cell = [v for v in cell if v.target.name == "naive" or re.search(subset, v.id)]
+                # The naive form of every cell is always built: it is what everything falls back to. So are helpers.
+                cell = [v for v in cell if v.target.name == "naive" or op.internal or re.search(subset, v.id)]
                 cell.sort(key=lambda v: -v.priority)
                 for a, b in itertools.pairwise(cell):
                     if a.priority == b.priority:

@@ -124,8 +124,7 @@ private:
 };
 
 // Bit comparison in which all NaNs are one value and -0 differs from +0. The index of the first difference, or -1.
-inline int64_t first_difference(const Tensor &x, const Tensor &y) {
-    const nitrix::DType dtype = x.dtype();
+inline int64_t first_difference(const Tensor &x, const Tensor &y, nitrix::DType dtype) {
     const size_t size = static_cast<size_t>(nitrix::dtype_bytes(dtype));
     for (size_t i = 0; i < x.bytes.size(); i += size) {
         if (!std::memcmp(&x.bytes[i], &y.bytes[i], size))

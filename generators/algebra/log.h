@@ -1,0 +1,55 @@
+// LOG: (log of sum of exp, +), the algebra of log-probabilities.
+#pragma once
+
+#include "generators/algebra/real.h"
+#include "generators/core/algebra.h"
+
+namespace nitrix {
+
+// The state is (m, sum of exp(v - m)) over the values v; an m that is not finite counts as 0 inside the exponent, and
+// exponents above 0 (where m is +inf) as 0. So -inf, +inf and NaN need no cases: log(sum) + m is right for each.
+struct Log : StrictSemiring {
+    static constexpr double tolerance = 1e-12; // exp and log round
+
+    static Expr is_finite(const Expr &x) { return Halide::abs(x) < infinity(x.type()); }
+    static Expr weight(const Expr &v, const Expr &m) {
+        const Expr shifted = v - select(is_finite(m), m, zero(m.type()));
+        return nitrix::exp_nonpositive(exact::ordered_min(shifted, zero(v.type())));
+    }
+    static State init(Type t) { return {negative_infinity(t), zero(t)}; }
+    static State update(State s, Expr v) { return merge(s, {v, weight(v, v)}); }
+    static State merge(State a, State b) {
+        const Expr m = exact::ordered_max(a[0], b[0]);
+        return {m, a[1] * weight(a[0], m) + b[1] * weight(b[0], m)};
+    }
+    static Expr finalize(State s) { return nitrix::log(s[1]) + s[0]; }
+    static Expr combine(Expr a, Expr b) { return a + b; }
+    static std::optional<double> annihilator() { return -std::numeric_limits<double>::infinity(); }
+
+    // exp(a - row's maximum) times exp(b - column's maximum), summed as REAL. Where the maxima never meet, the sum
+    // underflows: `smallest` is far enough above that for all terms that matter to have been normal numbers.
+    static double smallest(Type t) { return t.bits() == 64 ? 1e-200 : 1e-24; }
+    static double least_exponent(Type t) { return t.bits() == 64 ? -700 : -86; } // below: 0, never a subnormal
+
+    static Expr lowered_operand(const Expr &x, const Expr &maximum) {
+        const Type t = x.type();
+        const Expr shifted = x - maximum;
+        const Expr factor = select(shifted < exact::constant(t, least_exponent(t)), zero(t),
+                                   nitrix::exp_nonpositive(shifted)); // x is NaN: so is this
+        // A row without a finite maximum contributes nothing here and is left to the streaming form.
+        return select(is_finite(maximum), factor, exact::is_nan(x), x, zero(t));
+    }
+    static Expr lowered_result(const Expr &sum, const Expr &row, const Expr &column) {
+        const Type t = sum.type();
+        const Expr none = negative_infinity(t), all = infinity(t);
+        const Expr empty = (row == none && column < all) || (column == none && row < all);
+        return select(exact::is_nan(sum), exact::quiet_nan(t), sum >= exact::constant(t, smallest(t)),
+                      finalize({row + column, sum}), empty, none, unresolved(t));
+    }
+    static Lowering lowering() {
+        static const AlgebraOf<Real> real("real");
+        return {&real, lowered_operand, lowered_result, weight};
+    }
+};
+
+} // namespace nitrix
