@@ -14,7 +14,9 @@ namespace nitrix {
 
 // 5 x 2 accumulators + 5 broadcasts + 1 = 16 registers; 6 x 2 spills (0.64 of the speed), and so does the
 // two-instruction step of the tropical algebras at 3 x 4.
-static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 5, .vectors = 2}, lanes); }
+static void contraction(family::Contraction &f, int lanes) {
+    register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
+}
 
 static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
 static const ScheduleRegistration registration(avx2);

@@ -7,6 +7,7 @@ namespace nitrix {
 
 // Relaxed: a squared difference is not associative and does not distribute over the sum, and nothing annihilates it.
 struct Euclidean : Semiring {
+    static constexpr int temporaries = 1; // the difference is both factors of its square
     static State init(Type t) { return {zero(t)}; }
     static State update(State s, Expr v) { return {s[0] + v}; }
     static State accumulate(State s, Expr a, Expr b) {

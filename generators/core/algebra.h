@@ -29,6 +29,8 @@ struct Semiring {
     static constexpr bool drops_nan = false;
     // True where elements are truth values and every function works bit by bit: ops may then pack 32 into a word.
     static constexpr bool bit_packed = false;
+    // Registers that one step needs beside its operands and accumulator, for schedules that fill the register file.
+    static constexpr int temporaries = 0;
     // How far the two sides of a law may lie apart: 0, except where exp or log rounds.
     static constexpr double tolerance = 0;
     static std::optional<double> annihilator() { return std::nullopt; }
@@ -51,7 +53,7 @@ inline Expr exp(Expr x) { return exact::exp(rounding(), std::move(x)); }
 inline Expr exp_nonpositive(Expr x) { return exact::exp_nonpositive(rounding(), std::move(x)); }
 inline Expr log(Expr x) { return exact::log(rounding(), std::move(x)); }
 
-inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
+using exact::infinity;
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
 inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
 
@@ -81,6 +83,7 @@ public:
     virtual bool strict() const = 0;
     virtual bool drops_nan() const = 0;
     virtual bool bit_packed() const = 0;
+    virtual int temporaries() const = 0;
     virtual double tolerance() const = 0;
     virtual std::optional<double> annihilator() const = 0;
     virtual State init(Type t) const = 0;
@@ -109,6 +112,7 @@ public:
     bool strict() const override { return T::strict; }
     bool drops_nan() const override { return T::drops_nan; }
     bool bit_packed() const override { return T::bit_packed; }
+    int temporaries() const override { return T::temporaries; }
     double tolerance() const override { return T::tolerance; }
     std::optional<double> annihilator() const override { return T::annihilator(); }
     State init(Type t) const override { return T::init(t); }

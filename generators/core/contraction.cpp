@@ -50,17 +50,22 @@ static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
 void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
+    // Nothing is read before the first block: no pass to initialise the result.
+    const Expr first = Expr(blocks) == 0;
     if (carries()) {
         // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
         // an earlier one.
-        carried(j, i, batch) = Tuple(Expr(-1), algebra.init(type)[0]);
-        const Expr held = carried(j, i, batch)[1], better = algebra.merge({held}, {std::move(part)})[0];
-        carried(j, i, batch) = Tuple(select(better != held, Expr(blocks), carried(j, i, batch)[0]), better);
+        carried(j, i, batch) = Tuple(undef<int32_t>(), undef(type));
+        const Expr before = select(first, -1, carried(j, i, batch)[0]);
+        const Expr held = select(first, algebra.init(type)[0], carried(j, i, batch)[1]);
+        const Expr better = algebra.merge({held}, {std::move(part)})[0];
+        carried(j, i, batch) = Tuple(select(better != held, Expr(blocks), before), better);
         c(j, i, batch) = carried(j, i, batch)[1];
         (*winner)(j, i, batch) = carried(j, i, batch)[0];
     } else {
-        c(j, i, batch) = product.init(type)[0];
-        c(j, i, batch) = product.merge({c(j, i, batch)}, {std::move(part)})[0];
+        c(j, i, batch) = undef(type);
+        const Expr before = select(first, product.init(type)[0], c(j, i, batch));
+        c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
     }
     merge_stage = 0;
     int stages = carries() ? 0 : 1;
@@ -94,8 +99,9 @@ void Contraction::merge_into_c(Expr part) {
 }
 
 Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
+    // The tile of `at` does not fit into registers beside the accumulators: as a subtrahend it stays in memory for free.
     if (from.defined())
-        return fma(x, from - y, sum);
+        return weights_right ? fma(y, x - from, sum) : fma(x, y - from, sum);
     return product.accumulate({sum}, x, y)[0];
 }
 

@@ -23,7 +23,8 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192; // rows of A that stay in the second-level cache
+    int row_block = 48;     // rows of A that are packed together
+    int column_block = 512; // columns of B that stay in the second-level cache
 };
 
 class Contraction {
@@ -52,6 +53,9 @@ public:
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
 
+    // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
+    Expr a_contiguous_in_k, a_contiguous_in_i, b_contiguous_in_j, b_contiguous_in_k;
+
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
     Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"};        // inside and outside a tile
@@ -69,8 +73,10 @@ public:
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
     int block_length() const { return carries() ? winner_block : block; }
-    // If given: a third operand, like c, and the reduction is of a * (at - b), one fma each, in the algebra REAL.
+    // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right, with
+    // one fma each, in the algebra REAL.
     std::optional<Func> at;
+    bool weights_right = false;
     Func at_tile{"at_tile"};
     Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c

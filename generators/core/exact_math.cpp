@@ -206,14 +206,6 @@ Expr ordered_max(Expr s, Expr v) { return select(v > s, v, s); }
 
 Expr ordered_min(Expr s, Expr v) { return select(v < s, v, s); }
 
-Expr is_nan(Expr x) {
-    const int bits = x.type().bits();
-    const Type u = UInt(bits, x.type().lanes());
-    const uint64_t infinite = bits == 64 ? 0x7ff0000000000000u : 0x7f800000u;
-    const Expr magnitude = reinterpret(u, std::move(x)) & Halide::Internal::make_const(u, ~(uint64_t{1} << (bits - 1)));
-    return magnitude > Halide::Internal::make_const(u, infinite);
-}
-
 Expr exp(FMA mode, Expr x) {
     const Type type = x.type(), bits_type = Int(type.bits(), type.lanes());
     const ExpConstants &c = exp_constants(type);
@@ -246,6 +238,14 @@ Expr log(FMA mode, Expr x) {
     y = select(x < infinity(type), y, x); // NaN and infinity are their own logarithms
     y = select(x == zero, constant(type, -HUGE_VAL), y);
     return select(x < zero, quiet_nan(type), y);
+}
+
+Expr is_nan(Expr x) {
+    const int bits = x.type().bits();
+    const Type u = UInt(bits).with_lanes(x.type().lanes());
+    const uint64_t infinite = bits == 64 ? 0x7ff0000000000000u : 0x7f800000u;
+    const Expr magnitude = reinterpret(u, std::move(x)) & Halide::Internal::make_const(u, ~(uint64_t{1} << (bits - 1)));
+    return magnitude > Halide::Internal::make_const(u, infinite);
 }
 
 } // namespace nitrix::exact

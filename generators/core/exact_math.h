@@ -31,9 +31,6 @@ Halide::Expr fma(FMA mode, Halide::Expr a, Halide::Expr b, Halide::Expr c);
 Halide::Expr ordered_max(Halide::Expr s, Halide::Expr v);
 Halide::Expr ordered_min(Halide::Expr s, Halide::Expr v);
 
-// By bits: Halide 21 folds x != x of a scalar to false, strict_float or not.
-Halide::Expr is_nan(Halide::Expr x);
-
 // e^x for float32 and float64. Underflow is gradual, with one rounding; NaN gives NaN.
 Halide::Expr exp(FMA mode, Halide::Expr x);
 
@@ -43,5 +40,8 @@ Halide::Expr exp_nonpositive(FMA mode, Halide::Expr x);
 
 // Natural logarithm for float32 and float64: -inf for +0 and -0, NaN below zero, right for subnormals.
 Halide::Expr log(FMA mode, Halide::Expr x);
+
+// By bits: Halide 21 folds x != x of a scalar to false, strict_float or not.
+Halide::Expr is_nan(Halide::Expr x);
 
 } // namespace nitrix::exact

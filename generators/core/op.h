@@ -24,7 +24,9 @@ public:
     Param<std::string> algebra_name{"algebra", "real"};
     Param<std::string> schedule_name{"schedule", "naive"};
     Param<exact::FMA> rounding_mode{
-        "rounding", exact::FMA::Fused, {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}}};
+        "rounding",
+        exact::FMA::Fused,
+        {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}, {"emulated", exact::FMA::Emulated}}};
     Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
     void configure() { rounding() = rounding_mode; }

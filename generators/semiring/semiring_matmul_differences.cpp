@@ -1,5 +1,5 @@
-// out[i, j] = sum over k of weights[i, k] * (at[i, j] - B[k, j]): what EUCLIDEAN's gradient is made of. The difference is
-// taken before it is multiplied, as at * sum(weights) - weights B would lose it between near neighbours.
+// out[i, j] = sum over k of weights[i, k] * (B[k, j] - at[i, j]): EUCLIDEAN's gradient for A. The difference is taken before
+// it is multiplied: weights B - at * sum(weights) would lose it between near neighbours.
 #include "generators/core/op.h"
 
 namespace nitrix {
@@ -26,6 +26,10 @@ public:
         at.dim(0).set_stride(Expr());
         family::Contraction f(algebra_named("real"), weights, b, out, m, n, k);
         f.at = at;
+        f.a_contiguous_in_k = weights.dim(0).stride() == 1;
+        f.a_contiguous_in_i = weights.dim(1).stride() == 1;
+        f.b_contiguous_in_j = b.dim(0).stride() == 1;
+        f.b_contiguous_in_k = b.dim(1).stride() == 1;
         schedule_with(f);
     }
 };

@@ -12,6 +12,8 @@ public:
     Output<Halide::Buffer<void, 2>> value{"value"}, maximum{"maximum"}, sum{"sum"};
 
     void generate() {
+        a.dim(0).set_stride(Expr()); // transposed operands are read as they lie
+        b.dim(0).set_stride(Expr());
         const Expr m = a.dim(1).extent(), n = b.dim(0).extent();
         // The caller's indices are of entries of a product of these very operands.
         const auto row = [&](Expr x, Expr) { return Halide::unsafe_promise_clamped(rows(x, 0), 0, m - 1); };

@@ -11,6 +11,8 @@ public:
     Output<Halide::Buffer<void, 3>> value{"value"}, maximum{"maximum"}, sum{"sum"};
 
     void generate() {
+        a.dim(0).set_stride(Expr()); // transposed operands are read as they lie
+        b.dim(0).set_stride(Expr());
         const Expr m = value.dim(1).extent(), n = value.dim(0).extent();
         family::LogSumExp f(
             algebra(), a, b, [](Expr, Expr y) { return y; }, [](Expr x, Expr) { return x; }, n, m, a.dim(0).extent());

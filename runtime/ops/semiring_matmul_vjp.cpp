@@ -125,7 +125,7 @@ template <typename T> void quotients(Orchestrator &o, const Call &call, const Ar
         const T *const y = reinterpret_cast<const T *>(below.data) + at % m * below.strides[r];
         for (int64_t j = 0; j < n; ++j) {
             const T c = y[j * below.strides[r + 1]];
-            w[j] = c == 0 ? 0 : x[j * above.strides[r + 1]] / c;
+            w[j] = c == 0 ? 0 : -x[j * above.strides[r + 1]] / c;
         }
     });
 }
@@ -139,15 +139,13 @@ void euclidean(Orchestrator &o, const Call &call) {
     else
         quotients<float>(o, call, w);
     const BroadcastSum for_a(call, x[A], 2), for_b(call, x[B], 2);
-    const char *const differences = "semiring_matmul_differences";
     sum_terms(o, for_a, x[dA], 2, [&](int64_t t, const Array &target) {
-        o.call(differences, call.algebra,
+        o.call("semiring_matmul_differences", call.algebra,
                {for_a.term(w, 2, t), transposed(for_a.term(x[B], 2, t)), for_a.term(x[A], 2, t), target});
     });
     sum_terms(o, for_b, x[dB], 2, [&](int64_t t, const Array &target) {
-        o.call(differences, call.algebra,
-               {transposed(for_b.term(w, 2, t)), for_b.term(x[A], 2, t), transposed(for_b.term(x[B], 2, t)),
-                transposed(target)});
+        o.call("semiring_matmul_right_differences", call.algebra,
+               {transposed(for_b.term(x[A], 2, t)), for_b.term(w, 2, t), for_b.term(x[B], 2, t), target});
     });
 }
 

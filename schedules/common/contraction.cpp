@@ -25,9 +25,9 @@ static void scan_for_nan(family::Contraction &f, int lanes) {
     Var lane("lane");
     f.nan_a.compute_root();
     Func part = f.nan_a.update().split(f.nan_k, ko, ki, lanes, tail).rfactor(ki, lane);
-    part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane);
+    part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane).specialize(f.a_contiguous_in_k);
     f.nan_b.compute_root().vectorize(f.j, lanes, tail);
-    f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail);
+    f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
     f.nan_any.compute_root();
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
@@ -36,13 +36,13 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const auto tail = TailStrategy::GuardWithIf;
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
-    Var ic("ic");
+    Var ic("ic"), jc("jc");
     RVar panels = f.blocks, blocks("blocks_of_panel");
     Func merged = f.merged();
-    f.c.vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.carries()) {
+        f.c.vectorize(f.j, lanes, tail).parallel(f.i);
         f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
-        merged.compute_at(f.c, f.batch).vectorize(f.j, lanes, tail).parallel(f.i);
+        merged.compute_at(f.c, f.batch);
         panels = RVar("panels");
         merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.block / f.winner_block, tail);
     }
@@ -50,24 +50,37 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
-        .reorder(f.ji, f.ii, f.io, f.jo, ic, panels, f.batch) // panels outermost: one of B is packed once
+        .split(f.jo, jc, f.jo, std::max(1, tile.column_block / tile_columns), tail)
+        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, panels, f.batch) // a row tile of A stays in the first-level cache
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
         .partition(ic, Partition::Never)
+        .partition(jc, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
         .partition(panels, Partition::Never);
     if (f.carries()) // a tile meets all blocks of a panel while its accumulators are at hand
-        merged.update(f.merge_stage).reorder(f.ji, f.ii, blocks, f.io).partition(blocks, Partition::Never);
+        merged.update(f.merge_stage).reorder(f.ji, f.ii, blocks, f.jo).partition(blocks, Partition::Never);
     f.b_panel.bound(f.ji, 0, tile_columns)
         .reorder_storage(f.ji, f.k, f.jo, f.batch)
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(merged, panels)
+        .compute_at(merged, jc)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(merged, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    if (!f.packs_bits()) {
+        // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
+        f.a_rows.specialize(f.a_contiguous_in_k);
+        // Neighbours in i share cache lines: meet them before the lines are gone.
+        f.a_rows.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
+    }
+    if (!f.packs_bits() && !f.lowering) {
+        f.b_panel.specialize(f.b_contiguous_in_j);
+        Var ko("packed_ko"), ki("packed_ki");
+        f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
+    }
     if (f.packs_bits()) {
         f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
         f.b_bits.bound(f.ji, 0, tile_columns)
@@ -81,7 +94,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.carries() ? LoopLevel(merged, blocks) : LoopLevel(merged, f.io))
+        .compute_at(f.carries() ? LoopLevel(merged, blocks) : LoopLevel(merged, f.jo))
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -97,14 +110,17 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
             .bound(f.ii, 0, tile.rows)
             .bound_extent(f.jo, 1)
             .bound_extent(f.io, 1)
-            .compute_at(merged, f.io)
+            .compute_at(merged, f.jo)
             .vectorize(f.ji, lanes)
             .unroll(f.ji)
             .unroll(f.ii);
     if (f.lowering) {
         scan_for_maxima(f, lanes);
-        f.b_panel.parallel(f.jo); // it costs an exp each
+        // An exp for each element: once, on all threads.
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16);
+        f.b_panel.parallel(f.jo);
         f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
+        f.b_inside.specialize(f.b_contiguous_in_j);
         f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
     }
     if (f.finalize_stage >= 0)
@@ -116,7 +132,8 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
     const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
-    const Expr block_rows = min((m + (tile.rows - 1)) / tile.rows * tile.rows, cast<int64_t>(tile.row_block));
+    const Expr all_rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
+    const Expr block_rows = f.lowering ? all_rows : min(all_rows, cast<int64_t>(tile.row_block));
     const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
     const Expr carried = f.carries() ? m * n * (size + 4) : cast<int64_t>(0);
     f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits + carried);
