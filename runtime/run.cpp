@@ -194,7 +194,10 @@ bool answer_zero_size(const Call &call) {
     if (!reduced_away && !no_output)
         return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        fill(call.arrays[i], call.algebra < 0 ? 0 : algebras[call.algebra].identity);
+        // An index into nothing is -1.
+        fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
+                             : call.algebra < 0                                          ? 0
+                                                : algebras[call.algebra].identity);
     last_variant = "none";
     return true;
 }
