@@ -43,13 +43,13 @@ static DType read_dtype(const DLDataType &type, const char *name) {
                 ", must be one of float32, float64, int32, int64, uint8, bool");
 }
 
-Array read_array(const DLTensor *tensor, const char *name, bool needs_data) {
+void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array) {
     if (!tensor)
         refuse_value(argument(name) + "is NULL, must be a DLTensor");
-    Array array;
     array.given = true;
-    if (tensor->device.device_type != kDLCPU && tensor->device.device_type != kDLCUDAHost)
-        refuse_type(argument(name) + "lives on DLPack device " + std::to_string(tensor->device.device_type) +
+    const int device = raw_enum(tensor->device.device_type);
+    if (device != kDLCPU && device != kDLCUDAHost)
+        refuse_type(argument(name) + "lives on DLPack device " + std::to_string(device) +
                     ", must be in CPU memory (device 1)");
     array.dtype = read_dtype(tensor->dtype, name);
     array.is_bool = tensor->dtype.code == kDLBool;
@@ -70,7 +70,8 @@ Array read_array(const DLTensor *tensor, const char *name, bool needs_data) {
     }
     for (int d = array.rank - 1; d >= 0; --d) {
         array.shape[d] = tensor->shape[d];
-        array.strides[d] = tensor->strides ? tensor->strides[d] : compact;
+        // A size of 1 is never stepped over, so its stride may be any number: 0 is one that no walk can overflow with.
+        array.strides[d] = array.shape[d] == 1 ? 0 : tensor->strides ? tensor->strides[d] : compact;
         if (empty)
             continue;
         int64_t reach = 0;
@@ -93,7 +94,6 @@ Array read_array(const DLTensor *tensor, const char *name, bool needs_data) {
         if (reinterpret_cast<uintptr_t>(array.data) % static_cast<uintptr_t>(size))
             refuse_value(argument(name) + "data is not aligned to its " + std::to_string(size) + "-byte elements");
     }
-    return array;
 }
 
 void check_no_self_overlap(const Array &output, const char *name) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "nitrix/nitrix.h"
@@ -9,14 +10,22 @@
 
 namespace nitrix {
 
+// The number in an enum of the C ABI, which a caller may have set to anything.
+template <typename Enum> int raw_enum(const Enum &e) {
+    static_assert(sizeof(Enum) == sizeof(int));
+    int value = 0;
+    std::memcpy(&value, &e, sizeof value);
+    return value;
+}
+
 constexpr int max_rank = 16;
 
 struct Array {
-    char *data = nullptr; // the first element; NULL only where shapes alone are asked about
-    DType dtype = DType::f32;
-    bool given = false;   // false: an optional argument that was left out
-    bool is_bool = false; // uint8 that came as DLPack's bool
-    int rank = 0;
+    char *data; // the first element; NULL only where shapes alone are asked about
+    DType dtype;
+    bool given;   // false: an optional argument that was left out; then nothing else is set
+    bool is_bool; // uint8 that came as DLPack's bool
+    int rank;
     int64_t shape[max_rank];
     int64_t strides[max_rank]; // in elements
 
@@ -29,7 +38,7 @@ struct Array {
 };
 
 // Checks everything that one array can get wrong; `name` is the argument's, for the message.
-Array read_array(const DLTensor *tensor, const char *name, bool needs_data);
+void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array);
 
 std::string shape_text(const int64_t *shape, int rank);
 

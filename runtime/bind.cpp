@@ -1,4 +1,5 @@
 // From the arguments of the C ABI to a Call: names, dtypes, the op's shape rule, broadcasting, overlap.
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -39,6 +40,7 @@ static void read_options(const nitrix_options *given, Options &out) {
                          std::to_string(least) + ")");
         std::memcpy(&options, given, sizeof options);
     }
+    const int mode = raw_enum(options.mode);
     out.context = options.context ? options.context : &default_context();
     const char *backend = options.backend && std::strcmp(options.backend, "auto") != 0 ? options.backend : env.backend;
     if (backend && std::strcmp(backend, "auto") != 0) {
@@ -51,18 +53,22 @@ static void read_options(const nitrix_options *given, Options &out) {
     }
     if (!env.error.empty())
         refuse_value(env.error);
+    out.variant = nullptr;
     if (options.variant && !(out.variant = find_variant(options.variant)))
         refuse_value("options: variant: no variant is called '" + std::string(options.variant) +
                      "', nitrix_info() lists them");
-    if (options.mode < NITRIX_MODE_DEFAULT || options.mode > NITRIX_MODE_VERIFY)
-        refuse_value("options: mode is " + std::to_string(options.mode) + ", must be a nitrix_mode (0 to 3)");
-    out.mode = options.mode == NITRIX_MODE_DEFAULT ? NITRIX_MODE_ON : options.mode;
+    if (mode < NITRIX_MODE_DEFAULT || mode > NITRIX_MODE_VERIFY)
+        refuse_value("options: mode is " + std::to_string(mode) + ", must be a nitrix_mode (0 to 3)");
+    out.mode = mode == NITRIX_MODE_DEFAULT ? env.mode : static_cast<nitrix_mode>(mode);
+    if (env.strict_check && out.mode == NITRIX_MODE_ON)
+        out.mode = NITRIX_MODE_VERIFY;
     if (options.flags & ~NITRIX_REPRODUCIBLE)
         refuse_value("options: flags is " + std::to_string(options.flags) + ", known bits: NITRIX_REPRODUCIBLE (1)");
     out.reproducible = (options.flags & NITRIX_REPRODUCIBLE) || env.reproducible;
     if (options.threads < 0)
         refuse_value("options: threads is " + std::to_string(options.threads) + ", must be 0 (default) or more");
-    out.threads = options.threads ? options.threads : out.context->threads;
+    out.threads_asked = options.threads ? options.threads : out.context->threads;
+    out.threads = out.context->parallel_for ? out.threads_asked : std::min(out.threads_asked, pool_threads());
     if (options.workspace && reinterpret_cast<uintptr_t>(options.workspace) % 64)
         refuse_value("options: workspace is not 64-byte aligned");
     out.workspace = static_cast<char *>(options.workspace);
@@ -71,13 +77,14 @@ static void read_options(const nitrix_options *given, Options &out) {
 
 static void read_attributes(Call &call, const nitrix_attribute *attributes, int n) {
     const Op &op = *call.op;
+    call.algebra = -1;
     if (n < 0 || (n > 0 && !attributes))
         refuse_value(std::string(op.name) + ": attributes is NULL");
     const char *semiring = nullptr;
     for (int i = 0; i < n; ++i) {
         const nitrix_attribute &a = attributes[i];
         if (op.has_algebra && a.name && !std::strcmp(a.name, "semiring")) {
-            if (a.kind != NITRIX_ATTRIBUTE_STRING)
+            if (raw_enum(a.kind) != NITRIX_ATTRIBUTE_STRING)
                 refuse_type(where(op, "semiring") + "must be a string");
             semiring = a.s;
             if (!semiring)
@@ -109,6 +116,7 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
 static void bind_dtype(Call &call) {
     const Op &op = *call.op;
     int first = -1;
+    call.dtype = DType::f32;
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
         if (!call.arrays[i].given)
@@ -130,6 +138,7 @@ static void bind_dtype(Call &call) {
 
 void bind_shapes(Call &call) {
     const Op &op = *call.op;
+    call.batch_rank = 0;
     for (int d = 0; d < op.n_dims; ++d)
         call.dims[d] = -1;
     int owner[max_dims] = {};
@@ -197,41 +206,52 @@ void bind_shapes(Call &call) {
     }
 }
 
-Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
-               int n_attributes, const nitrix_options *options, bool has_data) {
-    Call call;
+int op_named(const char *name) {
+    const int op = name ? find_op(name) : -1;
+    if (op < 0 || ops[op].internal)
+        refuse_value("op: " + unknown_name(name, op_names()));
+    return op;
+}
+
+void bind_call(const Request &request, bool has_data, Call &call) {
+    const Op &op = ops[request.op];
+    const int n = request.n_arrays;
+    call.op_index = request.op;
+    call.op = &op;
     call.has_data = has_data;
-    call.op_index = op ? find_op(op) : -1;
-    if (call.op_index < 0 || ops[call.op_index].internal)
-        refuse_value("op: " + unknown_name(op, op_names()));
-    call.op = &ops[call.op_index];
-    if (!arrays || n_arrays != call.op->n_arguments)
-        refuse_value(std::string(op) + ": got " + std::to_string(arrays ? n_arrays : 0) + " arrays, must be " +
-                     std::to_string(call.op->n_arguments));
-    for (int i = 0; i < n_arrays; ++i) {
-        if (!arrays[i] && call.op->arguments[i].optional)
+    if (!request.arrays || n != op.n_arguments)
+        refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? n : 0) + " arrays, must be " +
+                     std::to_string(op.n_arguments));
+    for (int i = 0; i < n; ++i) {
+        if (!request.arrays[i] && op.arguments[i].optional) {
+            call.arrays[i].given = false;
             continue;
+        }
         try {
-            call.arrays[i] = read_array(arrays[i], call.op->arguments[i].name, has_data);
+            read_array(request.arrays[i], op.arguments[i].name, has_data, call.arrays[i]);
         } catch (Error &error) {
-            error.message = std::string(op) + ": " + error.message;
+            error.message = std::string(op.name) + ": " + error.message;
             throw;
         }
     }
     bind_dtype(call);
-    read_attributes(call, attributes, n_attributes);
+    read_attributes(call, request.attributes, request.n_attributes);
     bind_shapes(call);
-    read_options(options, call.options);
-    if (has_data) {
-        for (int o = call.op->n_inputs; o < n_arrays; ++o) {
-            check_no_self_overlap(call.arrays[o], call.op->arguments[o].name);
-            for (int i = 0; i < n_arrays; ++i)
-                if (call.arrays[i].given && (i < call.op->n_inputs || i < o))
-                    check_disjoint(call.arrays[o], call.op->arguments[o].name, call.arrays[i],
-                                   call.op->arguments[i].name);
+    read_options(request.options, call.options);
+    if (!has_data)
+        return;
+    for (int o = op.n_inputs; o < n; ++o) {
+        const char *const name = op.arguments[o].name;
+        try {
+            check_no_self_overlap(call.arrays[o], name);
+            for (int i = 0; i < o; ++i)
+                if (call.arrays[i].given)
+                    check_disjoint(call.arrays[o], name, call.arrays[i], op.arguments[i].name);
+        } catch (Error &error) {
+            error.message = std::string(op.name) + ": " + error.message;
+            throw;
         }
     }
-    return call;
 }
 
 std::string signature_text(const Call &call) {

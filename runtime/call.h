@@ -9,38 +9,55 @@ namespace nitrix {
 
 struct Options {
     const Context *context;
-    const char *backend; // nullptr: automatic
-    const Variant *variant = nullptr;
-    nitrix_mode mode = NITRIX_MODE_ON;
-    bool reproducible = false;
-    int threads = 1;
-    char *workspace = nullptr;
-    size_t workspace_size = 0;
+    const char *backend;    // nullptr: automatic
+    const Variant *variant; // nullptr: the best
+    nitrix_mode mode;
+    bool reproducible;
+    int threads;
+    int threads_asked; // of which the library's own pool may have fewer
+    char *workspace;
+    size_t workspace_size;
 };
 
+// Kilobytes of room for the worst case, of which a call writes only what it uses: no member initialisers.
 struct Call {
     const Op *op;
     int op_index;
-    int algebra = -1;
-    DType dtype = DType::f32;
-    Array arrays[max_arguments];
-    int64_t dims[max_dims]; // the op's core dimensions
-    int batch_rank = 0;
+    int algebra; // -1: the op has none
+    DType dtype;
+    bool has_data;
+    int batch_rank;
+    int64_t dims[max_dims];  // the op's core dimensions
     int64_t batch[max_rank]; // broadcast leading dimensions
+    Array arrays[max_arguments];
     Options options;
-    bool has_data = true;
 
     int64_t batch_size() const {
         int64_t n = 1;
         for (int d = 0; d < batch_rank; ++d)
-            n *= batch[d];
+            if (__builtin_mul_overflow(n, batch[d], &n))
+                return 0; // only beside a size of zero: bind_call refuses the rest
         return n;
     }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }
 };
 
-Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
-               int n_attributes, const nitrix_options *options, bool has_data);
+// What a caller of the C ABI hands over.
+struct Request {
+    int op; // an index into ops
+    DLTensor *const *arrays;
+    int n_arrays;
+    const nitrix_attribute *attributes;
+    int n_attributes;
+    const nitrix_options *options;
+};
+
+int op_named(const char *name); // refuses what is no op
+void bind_call(const Request &request, bool has_data, Call &call);
+
+// What the generated functions of nitrix_ops.h are made of.
+nitrix_status call_op(const Request &request) noexcept;
+nitrix_status workspace_of_op(const Request &request, size_t *bytes) noexcept;
 
 // The core and leading dimensions of a call from its arrays, or a refusal.
 void bind_shapes(Call &call);

@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -21,6 +22,18 @@ static int available_cores() {
 }
 
 static int default_threads() { return environment().threads ? environment().threads : available_cores(); }
+
+// A fork leaves the pool's threads behind in the parent.
+static std::atomic<bool> forked{false};
+
+bool is_forked_child() { return forked.load(std::memory_order_relaxed); }
+
+void note_forks() {
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+    (void)registered;
+}
+
+int pool_threads() { return is_forked_child() ? 1 : std::max(default_context().threads, 1); }
 
 const Context &default_context() {
     static const Context context = [] {

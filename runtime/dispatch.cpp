@@ -7,6 +7,7 @@
 #include "cpu_features.h"
 #include "environment.h"
 #include "error.h"
+#include "pack.h"
 
 namespace nitrix {
 
@@ -33,6 +34,16 @@ static bool is_disabled(const Variant &v) {
     return false;
 }
 
+int64_t scratch_of(const Variant &v, const Call &call) {
+    const int64_t kernel = v.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
+    const int64_t after = call.op->finish_bytes ? call.op->finish_bytes(call, v) : 0;
+    int64_t sum = 0;
+    if (kernel < 0 || after < 0)
+        return -1;
+    const bool overflow = __builtin_add_overflow(kernel, packed_bytes(call), &sum);
+    return __builtin_add_overflow(sum, after, &sum) || overflow ? INT64_MAX : sum;
+}
+
 Refusal judge(const Variant &v, const Call &call) {
     const Options &options = call.options;
     if (!machine_has(v.target))
@@ -42,6 +53,10 @@ Refusal judge(const Variant &v, const Call &call) {
             return Refusal::unnamed;
         return v.applies && !v.applies(call.dims) ? Refusal::condition : Refusal::none;
     }
+    if (targets[v.target].reference)
+        return Refusal::reference;
+    if (v.tolerance != 0)
+        return Refusal::inexact;
     if (v.applies && !v.applies(call.dims))
         return Refusal::condition;
     if (is_naive(v))
@@ -58,14 +73,20 @@ Refusal judge(const Variant &v, const Call &call) {
     if (!env.disabled.empty() && is_disabled(v))
         return Refusal::disabled;
     const uint64_t budget = options.context->memory_budget;
-    if (budget && static_cast<uint64_t>(v.scratch_bytes(call.dims)) > budget)
-        return Refusal::budget;
+    if (budget) {
+        const int64_t scratch = scratch_of(v, call);
+        if (scratch < 0)
+            return Refusal::unknown;
+        if (static_cast<uint64_t>(scratch) > budget)
+            return Refusal::budget;
+    }
     return Refusal::none;
 }
 
 const char *refusal_name(Refusal refusal) {
     static const char *const names[] = {"none",     "cpu",       "target",   "backend", "mode",
-                                        "rounding", "condition", "disabled", "budget",  "unnamed"};
+                                        "rounding", "condition", "disabled", "budget",  "unknown",
+                                        "inexact",  "reference", "unnamed"};
     return names[static_cast<int>(refusal)];
 }
 
@@ -90,25 +111,32 @@ std::string refusal_sentence(const Variant &v, Refusal refusal, const Call &call
     case Refusal::rounding:
         return std::string("reproducible: its rounding class is ") + target.rounding;
     case Refusal::condition:
-        return std::string("its shapes satisfy ") + v.condition;
+        return std::string("serves only shapes with ") + v.condition;
     case Refusal::disabled:
         return "NITRIX_DISABLE names it";
     case Refusal::budget:
-        return "needs " + std::to_string(v.scratch_bytes(call.dims)) + " bytes of scratch memory, the budget is " +
+        return "needs " + std::to_string(scratch_of(v, call)) + " bytes of scratch memory, the budget is " +
                std::to_string(call.options.context->memory_budget);
+    case Refusal::unknown:
+        return "its scratch memory is not known from shapes alone, and there is a budget of " +
+               std::to_string(call.options.context->memory_budget);
+    case Refusal::inexact:
+        return "its tolerance is not 0: it runs only when named";
+    case Refusal::reference:
+        return "the reference of its rounding class: it runs only when named";
     case Refusal::unnamed:
         return "another variant was named";
     }
     return "";
 }
 
-// Whether passing over `v` means that the caller gets less than the machine and the request allow.
-static bool is_loss(const Variant &v, Refusal refusal, const Call &call) {
+bool is_loss(const Variant &v, Refusal refusal) {
     if (is_naive(v))
         return false;
     switch (refusal) {
     case Refusal::disabled:
     case Refusal::budget:
+    case Refusal::unknown:
     case Refusal::rounding:
         return true;
     case Refusal::target: // the user's own limit; below it, everything is as asked
@@ -117,10 +145,11 @@ static bool is_loss(const Variant &v, Refusal refusal, const Call &call) {
     case Refusal::backend:
     case Refusal::mode:
     case Refusal::unnamed:
+    case Refusal::inexact:
+    case Refusal::reference:
     case Refusal::none:
         break;
     }
-    (void)call;
     return false;
 }
 
@@ -143,7 +172,7 @@ Choice choose(const Call &call) {
         const Variant &v = variants[r];
         const Refusal refusal = judge(v, call);
         if (refusal != Refusal::none) {
-            loss |= is_loss(v, refusal, call);
+            loss |= is_loss(v, refusal);
             continue;
         }
         if (call.options.variant)

@@ -16,6 +16,9 @@ enum class Refusal {
     condition, // the shape is not of its class
     disabled,  // NITRIX_DISABLE
     budget,    // over the context's memory budget
+    unknown,   // there is a budget, and its scratch memory is not known from shapes
+    inexact,   // its tolerance is not 0
+    reference, // what verify compares with
     unnamed,   // another variant was named
 };
 
@@ -23,6 +26,13 @@ const char *refusal_name(Refusal refusal);
 std::string refusal_sentence(const Variant &variant, Refusal refusal, const Call &call);
 
 Refusal judge(const Variant &variant, const Call &call);
+
+// Whether passing over a variant means that the caller gets less than the machine and the request allow.
+bool is_loss(const Variant &variant, Refusal refusal);
+
+// Scratch bytes that the call needs at most if the variant serves it, compact copies of outputs included; negative: not
+// known.
+int64_t scratch_of(const Variant &variant, const Call &call);
 
 struct Choice {
     const Variant *variant;

@@ -18,6 +18,21 @@ static bool flag(const char *name, std::string &error) {
     return false;
 }
 
+// The index of the variable's value among the n known ones.
+static int choice(const char *name, const char *const *known, int n, int otherwise, std::string &error) {
+    const char *value = std::getenv(name);
+    if (!value || !*value)
+        return otherwise;
+    std::string list;
+    for (int i = 0; i < n; ++i) {
+        if (!std::strcmp(value, known[i]))
+            return i;
+        list += (i ? ", " : "") + std::string(known[i]);
+    }
+    error = std::string(name) + ": " + unknown_name(value, list);
+    return otherwise;
+}
+
 static Environment read() {
     Environment env;
     env.backend = std::getenv("NITRIX_BACKEND");
@@ -36,6 +51,10 @@ static Environment read() {
     env.silence_fallback = flag("NITRIX_SILENCE_FALLBACK", env.error);
     env.strict_backend = flag("NITRIX_STRICT_BACKEND", env.error);
     env.reproducible = flag("NITRIX_REPRODUCIBLE", env.error);
+    static const char *const modes[] = {"off", "on", "verify"};
+    static const char *const levels[] = {"normal", "strict"};
+    env.mode = static_cast<nitrix_mode>(NITRIX_MODE_OFF + choice("NITRIX_MODE", modes, 3, 1, env.error));
+    env.strict_check = choice("NITRIX_CHECK", levels, 2, 0, env.error) == 1;
     if (const char *value = std::getenv("NITRIX_NUM_THREADS"); value && *value) {
         char *end = nullptr;
         const long n = std::strtol(value, &end, 10);

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "nitrix/nitrix.h"
+
 namespace nitrix {
 
 struct Environment {
@@ -12,6 +14,8 @@ struct Environment {
     bool silence_fallback = false;     // NITRIX_SILENCE_FALLBACK=1
     bool strict_backend = false;       // NITRIX_STRICT_BACKEND=1
     bool reproducible = false;         // NITRIX_REPRODUCIBLE=1
+    nitrix_mode mode = NITRIX_MODE_ON; // NITRIX_MODE: off, on, verify
+    bool strict_check = false;         // NITRIX_CHECK=strict: mode on becomes verify
     int threads = 0;                   // NITRIX_NUM_THREADS; 0: all cores
     std::vector<std::string> disabled; // NITRIX_DISABLE: ids, or parts of them, of variants to leave alone
     std::string error;                 // what is wrong with one of them; every call reports it

@@ -7,7 +7,7 @@
 namespace nitrix {
 
 // A fixed buffer, so that reporting an exhausted memory allocates nothing.
-static thread_local char last_error[1024];
+static thread_local char last_error[4096];
 
 void set_last_error(const char *message) noexcept { std::snprintf(last_error, sizeof last_error, "%s", message); }
 

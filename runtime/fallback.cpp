@@ -31,7 +31,7 @@ static std::string reason_of(const Call &call, const Choice &choice) {
     const Cell rows = cell(call.op_index, call.algebra, call.dtype);
     for (int r = rows.first; &variants[r] != choice.variant; ++r) {
         const Refusal refusal = judge(variants[r], call);
-        if (refusal == Refusal::disabled || refusal == Refusal::budget || refusal == Refusal::rounding)
+        if (is_loss(variants[r], refusal))
             return std::string(variants[r].id) + ": " + refusal_sentence(variants[r], refusal, call);
     }
     return "no better variant of this op was built for this machine";

@@ -1,7 +1,6 @@
 #include "halide_hooks.h"
 
 #include <HalideRuntime.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -54,9 +53,6 @@ static void keep_error(void *user_context, const char *text) {
         std::snprintf(kernel.error, sizeof kernel.error, "%s", text);
 }
 
-// A fork leaves the pool's threads behind in the parent: the child runs its loops on the calling thread.
-static std::atomic<bool> forked{false};
-
 namespace {
 struct Loop {
     halide_task_t task;
@@ -77,8 +73,8 @@ struct Loop {
 
 static int parallel_loop(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
     const KernelContext &kernel = kernel_of(user_context);
-    // More chunks than threads even out their speeds; the bits do not depend on the cut.
-    const int threads = forked.load(std::memory_order_relaxed) ? 1 : kernel.threads;
+    // As many chunks as threads: the scratch memory that a call may hold is counted by them.
+    const int threads = is_forked_child() && !kernel.context->parallel_for ? 1 : kernel.threads;
     Loop loop{task, closure, min, size, threads <= 1 ? 1 : size, {0}, user_context};
     if (loop.size <= 0)
         return 0;
@@ -88,7 +84,7 @@ static int parallel_loop(void *user_context, halide_task_t task, int min, int si
         return loop.result;
     }
     if (kernel.context->parallel_for) {
-        loop.chunks = std::min(size, 4 * threads);
+        loop.chunks = std::min(size, threads);
         kernel.context->parallel_for(
             loop.chunks, [](int chunk, void *self) { static_cast<Loop *>(self)->run(chunk); }, &loop,
             kernel.context->user);
@@ -112,8 +108,8 @@ void install_halide_hooks() {
         halide_set_custom_free(release);
         halide_set_error_handler(keep_error);
         halide_set_custom_do_par_for(parallel_loop);
-        halide_set_num_threads(std::max(default_context().threads, 1));
-        pthread_atfork(nullptr, nullptr, [] { forked = true; });
+        halide_set_num_threads(pool_threads());
+        note_forks();
     });
 }
 

@@ -14,9 +14,7 @@ namespace nitrix {
 Orchestrator::Orchestrator(const Call &call, bool dry) : dry(dry), call_(call) {
     install_halide_hooks();
     kernel_.context = call.options.context;
-    kernel_.threads = call.options.threads;
-    kernel_.workspace = nullptr; // carved up here
-    kernel_.workspace_size = 0;
+    kernel_.threads = call.options.threads; // and no workspace: that is carved up here
 }
 
 Orchestrator::~Orchestrator() {

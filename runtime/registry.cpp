@@ -37,9 +37,4 @@ const char *dtype_name(DType dtype) {
     return names[static_cast<int>(dtype)];
 }
 
-int dtype_bytes(DType dtype) {
-    static const int bytes[n_dtypes] = {4, 8, 4, 8, 1};
-    return bytes[static_cast<int>(dtype)];
-}
-
 } // namespace nitrix

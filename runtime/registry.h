@@ -60,7 +60,8 @@ struct Op {
     const Attribute *attributes;
     int n_attributes;
     bool has_algebra;
-    bool internal; // a helper of another op, not served by name
+    double (*flops)(const int64_t *dims); // of one item of the batch; nullptr: not stated
+    bool internal;                        // a helper of another op, not served by name
     // Of an op that orchestrates kernels (runtime/ops/<op>.cpp): runs after the variant, with the scratch bytes of the
     // second at most. nullptr: nothing to do.
     void (*finish)(const Call &call, const Variant &variant, KernelContext &kernel);
@@ -86,6 +87,7 @@ struct Target {
     const char *const *cpu_features;
     int n_cpu_features;
     int priority;
+    bool reference; // runs only when named, and as what verify compares its rounding class with
 };
 
 using Kernel = int (*)(void **arguments);
@@ -96,9 +98,11 @@ struct Variant {
     int16_t op, algebra, target; // algebra: -1 where the op has none
     DType dtype;
     int priority;
-    const char *condition;                         // of its shape class, as text; nullptr: none
-    bool (*applies)(const int64_t *dims);          // nullptr: always
-    int64_t (*scratch_bytes)(const int64_t *dims); // upper bound of one call's scratch memory on one thread
+    const char *condition;                // of its shape class, as text; nullptr: none
+    bool (*applies)(const int64_t *dims); // nullptr: always
+    // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known.
+    int64_t (*scratch_bytes)(const int64_t *dims, int64_t batch, int64_t threads);
+    double tolerance; // largest relative error against the reference that is allowed; only 0 is chosen unless named
 };
 
 // The rows of one (op, algebra, dtype), best first.
@@ -122,6 +126,9 @@ int find_algebra(const char *name); // -1 when unknown
 const Variant *find_variant(const char *id);
 
 const char *dtype_name(DType dtype);
-int dtype_bytes(DType dtype);
+constexpr int dtype_bytes(DType dtype) {
+    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1};
+    return bytes[static_cast<int>(dtype)];
+}
 
 } // namespace nitrix

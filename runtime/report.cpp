@@ -118,11 +118,15 @@ static std::string explain(const Call &call) {
     json.open('{').field("op", call.op->name).field("shapes", signature_text(call));
     json.field("dtype", dtype_name(call.dtype)).field("algebra", call.algebra_name());
     json.field("backend", call.options.backend ? call.options.backend : "auto").field("threads", call.options.threads);
+    static const char *const modes[] = {"default", "off", "on", "verify"};
+    json.field("mode", modes[call.options.mode]);
     bool zero = false;
     for (int d = 0; d < call.op->n_dims; ++d)
         zero |= call.dims[d] == 0;
     for (int d = 0; d < call.batch_rank; ++d)
         zero |= call.batch[d] == 0;
+    if (call.op->flops)
+        json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
     if (call.op->composition) {
         json.field("chosen", "composed").field("fallback", false);
         json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
@@ -132,10 +136,15 @@ static std::string explain(const Call &call) {
     }
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
-    json.field("scratch_bytes", zero ? int64_t{0} : total_scratch_bytes(call, *choice.variant));
+    json.field("scratch_bytes", zero ? int64_t{0} : scratch_of(*choice.variant, call));
     json.key("notes").open('[');
     if (zero)
         json.value("a size of zero is answered without a kernel");
+    if (is_forked_child() && !call.options.context->parallel_for)
+        json.value("the child of a fork has none of its parent's threads: the call runs on the calling one");
+    else if (call.options.threads < call.options.threads_asked)
+        json.value(std::to_string(call.options.threads_asked) + " threads were asked for, the pool has " +
+                   std::to_string(call.options.threads));
     for (int i = call.op->n_inputs; i < call.op->n_arguments && !zero; ++i)
         if (!is_written_in_place(call, i))
             json.value(std::string("output '") + call.op->arguments[i].name +
@@ -152,7 +161,7 @@ static std::string explain(const Call &call) {
         json.field("reason", takes                      ? refusal_sentence(v, refusal, call)
                              : refusal == Refusal::none ? std::string("a better one serves the call")
                                                         : refusal_sentence(v, refusal, call));
-        json.field("scratch_bytes", v.scratch_bytes(call.dims)).close('}');
+        json.field("scratch_bytes", scratch_of(v, call)).close('}');
         taken |= takes;
     }
     json.close(']').close('}');
@@ -182,7 +191,8 @@ extern "C" nitrix_status nitrix_explain(const char *op, DLTensor *const *arrays,
                                         const nitrix_attribute *attributes, int32_t n_attributes,
                                         const nitrix_options *options, char *text, size_t capacity, size_t *needed) {
     return guarded([&] {
-        const Call call = bind_call(op, arrays, n_arrays, attributes, n_attributes, options, false);
+        Call call;
+        bind_call({op_named(op), arrays, n_arrays, attributes, n_attributes, options}, false, call);
         copy_out(explain(call), text, capacity, needed);
     });
 }

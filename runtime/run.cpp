@@ -1,8 +1,8 @@
 // Runs a bound call: answers sizes of zero, collapses the batch, hands Halide its buffers.
 #include <HalideRuntime.h>
 
-#include <climits>
-#include <cstring>
+#include <algorithm>
+#include <new>
 
 #include "call.h"
 #include "dispatch.h"
@@ -10,6 +10,8 @@
 #include "halide_hooks.h"
 #include "pack.h"
 #include "run.h"
+#include "scratch.h"
+#include "verify.h"
 
 namespace nitrix {
 
@@ -52,6 +54,8 @@ void fill(const Array &a, double value) {
 
 namespace {
 
+bool fits_32_bits(int64_t value) { return value == static_cast<int32_t>(value); }
+
 // The leading dimensions of a call with one stride per array, neighbours merged where every array allows it.
 struct Batch {
     int rank = 0;
@@ -74,10 +78,23 @@ Batch collapse_batch(const Call &call) {
         bool joins = batch.rank > 0;
         for (int i = 0; joins && i < n; ++i)
             joins = batch.stride[i][batch.rank - 1] == step[i] * call.batch[d];
+        // What a kernel cannot count stays a loop of the runtime.
+        joins = joins && fits_32_bits(call.batch[d] * batch.extent[batch.rank - 1]);
         const int r = joins ? batch.rank - 1 : batch.rank++;
         batch.extent[r] = call.batch[d] * (joins ? batch.extent[r] : 1);
         for (int i = 0; i < n; ++i)
             batch.stride[i][r] = step[i];
+    }
+    if (batch.rank > 0) {
+        bool fits = fits_32_bits(batch.extent[batch.rank - 1]);
+        for (int i = 0; i < n; ++i)
+            fits &= fits_32_bits(batch.stride[i][batch.rank - 1]);
+        if (!fits && batch.rank < max_rank) {
+            batch.extent[batch.rank] = 1;
+            for (int i = 0; i < n; ++i)
+                batch.stride[i][batch.rank] = 0;
+            ++batch.rank;
+        }
     }
     return batch;
 }
@@ -98,43 +115,46 @@ halide_type_t halide_type(DType dtype) {
     return {halide_type_float, 32, 1};
 }
 
+// Room for the worst case, of which fill_buffers writes what the call has: no constructor runs over the rest.
 struct Buffers {
-    halide_buffer_t buffer[max_arguments];
-    halide_dimension_t dims[max_arguments][max_dims + 1];
+    halide_buffer_t *buffer() { return reinterpret_cast<halide_buffer_t *>(buffers); }
+    halide_dimension_t *dims(int argument) { return reinterpret_cast<halide_dimension_t *>(dimensions[argument]); }
+
+private:
+    alignas(halide_buffer_t) unsigned char buffers[max_arguments * sizeof(halide_buffer_t)];
+    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_dims + 1) * sizeof(halide_dimension_t)];
 };
 
-// Kernels index with 32 bits: an extent or the reach of a stride beyond that is refused before any write.
-int32_t to_32_bits(const Call &call, int argument, int64_t value) {
-    if (value > INT32_MAX || value < INT32_MIN)
+// A Halide dimension counts with 32 bits (the offsets that kernels compute from it have 64): what does not fit is
+// refused before any write.
+halide_dimension_t dimension(const Call &call, int argument, int64_t extent, int64_t stride) {
+    if (!fits_32_bits(extent) || !fits_32_bits(stride))
         refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": argument '" +
-                                             call.op->arguments[argument].name + "': a size or stride of " +
-                                             std::to_string(value) + " elements exceeds the kernels' 32-bit indices");
-    return static_cast<int32_t>(value);
+                                             call.op->arguments[argument].name + "': a size of " +
+                                             std::to_string(extent) + " with a stride of " + std::to_string(stride) +
+                                             " elements: each must be below 2147483648");
+    return {0, static_cast<int32_t>(extent), static_cast<int32_t>(stride), 0};
 }
 
 // One buffer per argument: core dimensions innermost first, then the batch.
 void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
+    const int last = batch.rank - 1;
     for (int i = 0; i < call.op->n_arguments; ++i) {
         const Array &a = call.arrays[i];
         const int core = call.op->arguments[i].rank;
-        int64_t reach = 0;
+        halide_dimension_t *dims = out.dims(i);
         for (int c = 0; c < core; ++c) {
             const int d = a.rank - 1 - c;
-            const int64_t step = c == 0 && a.shape[d] == 1 ? 1 : a.strides[d]; // one element has any stride
-            out.dims[i][c] = {0, to_32_bits(call, i, a.shape[d]), to_32_bits(call, i, step), 0};
-            reach += (a.shape[d] - 1) * (a.strides[d] < 0 ? -a.strides[d] : a.strides[d]);
+            // Of a single element the stride means nothing, and NumPy leaves anything there.
+            new (dims + c) halide_dimension_t(dimension(call, i, a.shape[d], a.shape[d] == 1 ? 1 : a.strides[d]));
         }
-        const int last = batch.rank - 1;
-        const int64_t items = batch.rank ? batch.extent[last] : 1, step = batch.rank ? batch.stride[i][last] : 0;
-        reach += (items - 1) * (step < 0 ? -step : step);
-        to_32_bits(call, i, (reach + 1) * dtype_bytes(a.dtype));
-        out.dims[i][core] = {0, to_32_bits(call, i, items), to_32_bits(call, i, step), 0};
-        halide_buffer_t &b = out.buffer[i];
-        b = halide_buffer_t();
+        new (dims + core) halide_dimension_t(batch.rank ? dimension(call, i, batch.extent[last], batch.stride[i][last])
+                                                        : halide_dimension_t{0, 1, 0, 0});
+        halide_buffer_t &b = *new (out.buffer() + i) halide_buffer_t();
         b.host = reinterpret_cast<uint8_t *>(a.data);
         b.type = halide_type(a.dtype);
         b.dimensions = core + 1;
-        b.dim = out.dims[i];
+        b.dim = dims;
     }
 }
 
@@ -142,7 +162,7 @@ void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kern
     void *context = &kernel;
     void *arguments[max_arguments + 1] = {&context};
     for (int i = 0; i < n; ++i)
-        arguments[i + 1] = &buffers.buffer[i];
+        arguments[i + 1] = buffers.buffer() + i;
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -157,17 +177,16 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     const Batch batch = collapse_batch(call);
     Buffers buffers;
     fill_buffers(call, batch, buffers);
-    const size_t mark = kernel.workspace_used;
-    int64_t index[max_rank] = {};
+    int64_t index[max_rank];
+    std::fill_n(index, batch.rank, 0);
     for (;;) {
-        kernel.workspace_used = mark;
         launch(variant, buffers, call.op->n_arguments, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];
             const int64_t steps = index[d] < batch.extent[d] ? 1 : 1 - batch.extent[d];
             for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
+                buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
             if (steps == 1)
                 break;
             index[d] = 0;
@@ -204,14 +223,14 @@ bool answer_zero_size(const Call &call) {
 
 } // namespace
 
-void run_variant(const Call &original, const Variant &variant) {
+int64_t run_variant(const Call &original, const Variant &variant) {
     install_halide_hooks();
     const KeepDenormals mode;
     KernelContext kernel;
     kernel.context = original.options.context;
     kernel.threads = original.options.threads;
-    kernel.workspace = original.options.workspace;
-    kernel.workspace_size = original.options.workspace_size;
+    kernel.workspace.memory = original.options.workspace;
+    kernel.workspace.size = original.options.workspace_size;
     if (packed_bytes(original)) {
         const PackedOutputs packed(original, kernel);
         run_and_finish(packed.call, variant, kernel);
@@ -219,8 +238,7 @@ void run_variant(const Call &original, const Variant &variant) {
     } else {
         run_and_finish(original, variant, kernel);
     }
-    count_served(variant);
-    last_variant = variant.id;
+    return kernel.peak_bytes.load(std::memory_order_relaxed);
 }
 
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
@@ -229,6 +247,8 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
     helper.op = &ops[helper.op_index];
     helper.algebra = call.algebra;
     helper.dtype = call.dtype;
+    helper.has_data = true;
+    helper.batch_rank = 0;
     helper.options = call.options;
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
@@ -248,20 +268,18 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
                                          targets[serving.target].name + "; the output is incomplete");
 }
 
-int64_t total_scratch_bytes(const Call &call, const Variant &variant) {
-    const int64_t after = call.op->finish_bytes ? call.op->finish_bytes(call, variant) : 0;
-    return variant.scratch_bytes(call.dims) + packed_bytes(call) + after;
-}
-
 size_t workspace_bytes(const Call &call) {
     if (call.op->composition)
         return call.op->composition->workspace_bytes(call);
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
-    const int64_t scratch = total_scratch_bytes(call, *choose(call).variant);
-    constexpr int64_t bookkeeping = 256, buffers = 8; // headers, alignment and slack of each buffer of a kernel
-    return scratch ? static_cast<size_t>(scratch + bookkeeping * buffers) : 0;
+    const Variant &variant = *choose(call).variant;
+    const int64_t scratch = scratch_of(variant, call);
+    if (scratch < 0)
+        refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": the scratch memory of " + variant.id +
+                                             " is not known from shapes alone");
+    return scratch ? static_cast<size_t>(scratch) + scratch_overhead * scratch_blocks(call.options.threads) : 0;
 }
 
 void run(const Call &call) {
@@ -277,7 +295,12 @@ void run(const Call &call) {
     const Choice choice = choose(call);
     if (choice.fallback)
         report_fallback(call, choice);
-    run_variant(call, *choice.variant);
+    if (call.options.mode == NITRIX_MODE_VERIFY)
+        run_verified(call, *choice.variant);
+    else
+        run_variant(call, *choice.variant);
+    count_served(*choice.variant);
+    last_variant = choice.variant->id;
 }
 
 } // namespace nitrix

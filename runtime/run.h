@@ -4,15 +4,12 @@
 
 namespace nitrix {
 
-// Runs one variant on a bound call whose sizes are all positive.
-void run_variant(const Call &original, const Variant &variant);
+// Runs one variant on a bound call whose sizes are all positive; returns the most scratch bytes it held at once.
+int64_t run_variant(const Call &call, const Variant &variant);
 
 // Runs the row of an internal op that belongs to `serving`'s target: same algebra and dtype, no batch, every size
 // positive; `arrays` in the helper's order.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
-
-// Scratch bytes of the variant, of compact copies of outputs, and of what the op does after its kernel.
-int64_t total_scratch_bytes(const Call &call, const Variant &variant);
 
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);

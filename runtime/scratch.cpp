@@ -1,5 +1,6 @@
 #include "scratch.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace nitrix {
@@ -17,7 +18,7 @@ struct alignas(alignment) Header {
     size_t requested;
     Origin origin;
 };
-static_assert(sizeof(Header) == alignment);
+static_assert(sizeof(Header) == alignment && sizeof(Header) + slack + alignment <= scratch_overhead);
 
 // Freed blocks of one thread, kept for its next kernel: fresh pages cost up to a quarter of a small product's time.
 class Pool {
@@ -68,20 +69,41 @@ static void count(KernelContext &kernel, int64_t bytes) {
     }
 }
 
+char *Workspace::take(size_t bytes) {
+    if (!memory)
+        return nullptr;
+    const std::lock_guard<std::mutex> guard(lock_);
+    if (n_ == capacity)
+        return nullptr;
+    size_t begin = 0;
+    int at = 0;
+    for (; at < n_ && live_[at].begin - begin < bytes; ++at)
+        begin = live_[at].end;
+    if (at == n_ && (size < begin || size - begin < bytes))
+        return nullptr;
+    std::copy_backward(live_ + at, live_ + n_, live_ + n_ + 1);
+    live_[at] = {begin, begin + bytes};
+    ++n_;
+    return memory + begin;
+}
+
+void Workspace::give_back(const char *block) {
+    const std::lock_guard<std::mutex> guard(lock_);
+    const size_t begin = static_cast<size_t>(block - memory);
+    Span *const found = std::find_if(live_, live_ + n_, [&](const Span &span) { return span.begin == begin; });
+    std::copy(found + 1, live_ + n_, found);
+    --n_;
+}
+
 void *scratch_allocate(KernelContext &kernel, size_t bytes) {
     const size_t capacity = (bytes + slack + sizeof(Header) + alignment - 1) / alignment * alignment;
     if (capacity < bytes)
         return nullptr;
     Header *block = nullptr;
     Origin origin = Origin::pool;
-    if (kernel.workspace) {
-        const size_t at = kernel.workspace_used.fetch_add(capacity, std::memory_order_relaxed);
-        if (at + capacity <= kernel.workspace_size) {
-            block = reinterpret_cast<Header *>(kernel.workspace + at);
-            origin = Origin::workspace;
-        } else {
-            kernel.workspace_used.fetch_sub(capacity, std::memory_order_relaxed);
-        }
+    if (char *memory = kernel.workspace.take(capacity)) {
+        block = reinterpret_cast<Header *>(memory);
+        origin = Origin::workspace;
     }
     if (!block && kernel.context->allocate) {
         block = static_cast<Header *>(kernel.context->allocate(capacity, kernel.context->user));
@@ -113,12 +135,9 @@ void scratch_release(KernelContext &kernel, void *memory) {
     case Origin::callback:
         kernel.context->release(block, kernel.context->user);
         break;
-    case Origin::workspace: {
-        // The workspace is a stack: only the topmost block is taken back at once, the rest with the call.
-        size_t top = static_cast<size_t>(reinterpret_cast<char *>(block) - kernel.workspace) + block->capacity;
-        kernel.workspace_used.compare_exchange_strong(top, top - block->capacity, std::memory_order_relaxed);
+    case Origin::workspace:
+        kernel.workspace.give_back(reinterpret_cast<char *>(block));
         break;
-    }
     }
 }
 

@@ -52,6 +52,7 @@ public:
     const Expr rows, columns, depth;
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
+    std::string shape_class; // of the manifest: which of the target's forms is wanted
 
     // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
     Expr a_contiguous_in_k, a_contiguous_in_i, b_contiguous_in_j, b_contiguous_in_k;
@@ -81,10 +82,13 @@ public:
     Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
 
-    // Scratch bytes of one call as a function of the shape, set by the schedule.
+    // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
+    // parallel loops; set by the schedule. Negative: not known from these.
     Expr scratch_bytes;
     static Expr shape_rows() { return Halide::Internal::Variable::make(Halide::Int(64), "m"); }
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
+    static Expr shape_batch() { return Halide::Internal::Variable::make(Halide::Int(64), "batch"); }
+    static Expr shape_threads() { return Halide::Internal::Variable::make(Halide::Int(64), "threads"); }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
     bool packs_bits() const { return element != type; }

@@ -23,6 +23,7 @@ public:
 
     Param<std::string> algebra_name{"algebra", "real"};
     Param<std::string> schedule_name{"schedule", "naive"};
+    Param<std::string> shape_class{"shape_class", "any"};
     Param<exact::FMA> rounding_mode{
         "rounding",
         exact::FMA::Fused,
@@ -38,6 +39,7 @@ protected:
     int lanes(Type t) const { return this->get_target().natural_vector_size(t); }
 
     void schedule_with(family::Contraction &f) {
+        f.shape_class = shape_class;
         const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
         find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
         write_facts(f.scratch_bytes);
@@ -65,7 +67,7 @@ private:
             return;
         std::ofstream out(path);
         // Halide prints integer arithmetic as C; the registry includes this where the dimensions' names are in scope.
-        out << "return " << scratch_bytes << ";\n";
+        out << "return bounded(" << scratch_bytes << ");\n";
         if (!out)
             throw Halide::CompileError("facts: cannot write " + path);
     }

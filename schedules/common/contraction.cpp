@@ -6,6 +6,43 @@ namespace nitrix {
 
 using namespace Halide;
 
+Expr nan_scan_bytes(const family::Contraction &f) {
+    return f.poison_stage < 0 ? cast<int64_t>(0) : f.shape_rows() + f.shape_columns();
+}
+
+Expr maxima_bytes(const family::Contraction &f) {
+    return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
+}
+
+// A product that carries its winners grows beside its outputs.
+static Expr carried_bytes(const family::Contraction &f) {
+    return f.carries() ? f.shape_rows() * f.shape_columns() * (f.type.bytes() + 4) : cast<int64_t>(0);
+}
+
+void plain_form(family::Contraction &f) {
+    f.whole();
+    f.partial.compute_at(f.merged(), f.blocks);
+    if (f.carries()) {
+        f.winner->compute_with(f.c, f.batch);
+        f.carried.compute_at(f.c, f.batch);
+    }
+    if (f.poison_stage >= 0) {
+        const LoopLevel item(f.c, f.batch);
+        f.nan_a.compute_at(item);
+        f.nan_b.compute_at(item);
+        f.nan_any.compute_at(item);
+    }
+    f.scratch_bytes = nan_scan_bytes(f) + carried_bytes(f);
+    if (f.lowering) {
+        f.a_maximum.compute_root();
+        f.b_maximum.compute_root();
+        f.a_rows.compute_at(f.c, f.batch);
+        f.b_rows.compute_at(f.c, f.batch);
+        const Expr operands = f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_depth();
+        f.scratch_bytes = f.scratch_bytes + maxima_bytes(f) + operands;
+    }
+}
+
 // The scans that find the maximum of each row of A and column of B, as those below.
 static void scan_for_maxima(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
@@ -23,17 +60,20 @@ static void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     RVar ko("nan_ko"), ki("nan_ki");
     Var lane("lane");
-    f.nan_a.compute_root();
+    const LoopLevel item(f.c, f.batch);
+    f.nan_a.compute_at(item);
     Func part = f.nan_a.update().split(f.nan_k, ko, ki, lanes, tail).rfactor(ki, lane);
     part.compute_at(f.nan_a, f.i).vectorize(lane).update().vectorize(lane).specialize(f.a_contiguous_in_k);
-    f.nan_b.compute_root().vectorize(f.j, lanes, tail);
+    f.nan_b.compute_at(item).vectorize(f.j, lanes, tail);
     f.nan_b.update().reorder(f.j, f.nan_k, f.batch).vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
-    f.nan_any.compute_root();
+    f.nan_any.compute_at(item);
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
 
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
+    if (f.shape_class == "small")
+        return plain_form(f);
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic"), jc("jc");
@@ -117,7 +157,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     if (f.lowering) {
         scan_for_maxima(f, lanes);
         // An exp for each element: once, on all threads.
-        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16);
+        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16, tail); // shifted inwards, few rows would start below 0
         f.b_panel.parallel(f.jo);
         f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
         f.b_inside.specialize(f.b_contiguous_in_j);
@@ -132,11 +172,18 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
     const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
-    const Expr all_rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
-    const Expr block_rows = f.lowering ? all_rows : min(all_rows, cast<int64_t>(tile.row_block));
-    const Expr bits = f.packs_bits() ? f.word_bits * (depth + tile_columns) : cast<int64_t>(0);
-    const Expr carried = f.carries() ? m * n * (size + 4) : cast<int64_t>(0);
-    f.scratch_bytes = simplify(size * depth * columns + size * ((depth + 15) / 16 * 16) * block_rows + bits + carried);
+    const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
+    const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;
+    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows, padded_depth = (depth + 15) / 16 * 16;
+    // Each thread packs its own block of rows, but for the lowering: there all threads pack all rows.
+    const Expr copies = f.lowering ? cast<int64_t>(1) : min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
+    const Expr a_block = size * padded_depth * (f.lowering ? rows : min(rows, row_block));
+    const Expr a_bits = f.packs_bits() ? f.word_bits * padded_depth : cast<int64_t>(0);
+    const Expr b_bits = cast<int64_t>(f.packs_bits() ? f.word_bits * tile_columns : 0);
+    const Expr b_panel = size * depth * min(columns, column_block);
+    const Expr inside = f.lowering ? f.shape_threads() * (4 * size * tile_columns) : cast<int64_t>(0);
+    const Expr packed = b_panel + b_bits + copies * (a_block + a_bits) + inside;
+    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f) + carried_bytes(f));
 }
 
 } // namespace nitrix

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from .algebras import AlgebraError
 from .algebras import discover as discover_algebras
-from .headers import write_algebras, write_header, write_wrappers
+from .headers import write_algebras, write_exports, write_header, write_wrappers
 from .manifest import ManifestError, load
+from .policy import check_choice, check_features, check_references
 from .registry import write_registry
 from .targets import TargetError, discover
-from .variants import PlanError, enumerate_variants
+from .variants import PlanError, Variant, enumerate_variants
 
 
 def _write(path: Path, text: str) -> None:
@@ -22,6 +23,14 @@ def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
+
+
+def _facts(v: Variant) -> dict:
+    """What is known of a variant at build time, of which the library ships only what it needs."""
+    facts = {"id": v.id, "symbol": v.symbol, "op": v.op.name, "algebra": v.algebra, "dtype": v.dtype}
+    facts |= {"target": v.target.name, "rounding": v.target.rounding, "when": v.shape_class.when}
+    facts |= {"priority": v.priority, "tolerance": v.tolerance, "test": v.op.test, "benchmark": v.op.benchmark}
+    return facts
 
 
 def main() -> int:
@@ -38,12 +47,17 @@ def main() -> int:
         ops = load(args.root / "generators/manifest.toml", algebras)
         targets = discover(args.root / "schedules", args.arch)
         variants = enumerate_variants(ops, targets, args.subset, dtypes)
+        check_references(ops, args.root)
+        check_features(targets, args.root)
+        check_choice(variants)
     except (AlgebraError, ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1
     _write(args.out / "registry_tables.cpp", write_registry(ops, algebras, targets, variants))
     _write(args.out / "include/nitrix/nitrix_ops.h", write_header(ops))
     _write(args.out / "nitrix_ops.cpp", write_wrappers(ops))
+    header = args.root / "runtime/include/nitrix/nitrix.h"
+    _write(args.out / "exports.txt", write_exports(ops, header.read_text()))
     _write(args.out / "algebras.cpp", write_algebras(algebras))
     compiled = [o for o in ops if not o.composed]
     lines = [f"set(NITRIX_OPS {' '.join(o.name for o in compiled)})"]
@@ -55,7 +69,7 @@ def main() -> int:
         lines.append(f"list(APPEND NITRIX_VARIANTS_OF_{key} {v.symbol})")
         lines.append(f"set(NITRIX_ARGUMENTS_{v.symbol} {' '.join(v.generator_arguments(args.arch))})")
     _write(args.out / "plan.cmake", "\n".join(lines) + "\n")
-    _write(args.out / "plan.json", json.dumps([v.id for v in variants], indent=1) + "\n")
+    _write(args.out / "plan.json", json.dumps([_facts(v) for v in variants], indent=1) + "\n")
     print(f"{len(variants)} variants: {len(ops)} ops x {len(algebras)} algebras x {len(targets)} targets")
     return 0
 

@@ -15,6 +15,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
+    "flops", "test", "benchmark",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Attribute:
 class ShapeClass:
     name: str
     when: str  # condition on the dimensions, as C++ ("n == 1"); empty: always
+    tolerance: float = 0.0  # largest relative error against the reference; only 0 is chosen unless named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Op:
     shape_function: str | None = None  # where a gufunc signature does not say it all
     ranks: tuple[int, ...] = ()  # what "*spatial" may stand for
     indirect_axis: str | None = None
+    flops: str = ""  # of one item of the batch, as C++ over the dimensions
+    test: str = ""  # what proves its variants right, as "path::name"
+    benchmark: str = ""  # what measures it, as "path::name"
 
     @property
     def kebab(self) -> str:
@@ -161,6 +166,16 @@ def _attribute(where: str, entry: dict) -> Attribute:
     return Attribute(entry["name"], entry["type"], default, entry["doc"], entry.get("min"), entry.get("max"))
 
 
+def _shape_class(where: str, entry: dict) -> ShapeClass:
+    unknown = set(entry) - {"name", "when", "tolerance"}
+    if unknown or "name" not in entry:
+        _fail(f"{where}: shape_classes", f"got {entry!r}", "write { name, when, tolerance }, of which name is required")
+    tolerance = entry.get("tolerance", 0)
+    if not isinstance(tolerance, (int, float)) or tolerance < 0:
+        _fail(f"{where}: shape_classes", f"tolerance is {tolerance!r}", "write a relative error, or leave it out for 0")
+    return ShapeClass(entry["name"], entry.get("when", ""), float(tolerance))
+
+
 def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     where = f"[op.{name}]"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -214,8 +229,8 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     for algebra in refuses:
         if algebra in chosen:
             _fail(f"{where}: refuses", f"{algebra!r} is among the algebras", "leave it in one of the two")
-    classes = tuple(ShapeClass(c["name"], c.get("when", "")) for c in entry.get("shape_classes", [{"name": "any"}]))
-    if not any(not c.when for c in classes):
+    classes = tuple(_shape_class(where, c) for c in entry.get("shape_classes", [{"name": "any"}]))
+    if not any(not c.when and not c.tolerance for c in classes):
         _fail(f"{where}: shape_classes", "no class serves every shape", 'add { name = "any" }')
     attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))
     return Op(
@@ -223,6 +238,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
         bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()),
         entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ class Target:
     rounding: str  # rounding class: "fused" or "unfused"
     priority: int
     source: Path
+    reference: bool = False  # never chosen by itself: what mode verify compares its rounding class with
 
 
 def read(path: Path) -> Target:
@@ -36,7 +37,7 @@ def read(path: Path) -> Target:
             raise TargetError(f"{path.name}: rounding is {facts['rounding']!r}, must be 'fused' or 'unfused'")
         return Target(
             path.stem, tuple(facts["arch"]), tuple(facts["halide"]), tuple(facts["cpu"]), facts["rounding"],
-            int(facts["priority"]), path,
+            int(facts["priority"]), path, bool(facts.get("reference", False)),
         )  # fmt: skip
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise TargetError(

@@ -1,7 +1,6 @@
 """Multiplies ops, algebras, dtypes, shape classes and targets into variants."""
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Mapping
 
@@ -13,7 +12,7 @@ SHORT = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "ui
 
 
 class PlanError(Exception):
-    """Two variants of one key that dispatch could not tell apart, or a subset that leaves a cell unserved."""
+    """Variants that the library could not tell apart, choose or answer for (schedules/plan/policy.py)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +26,15 @@ class Variant:
     @property
     def id(self) -> str:
         parts = [self.op.kebab, self.algebra.replace("_", "-"), SHORT[self.dtype], self.shape_class.name]
-        return "/".join(p for p in [*parts, self.target.name] if p)
+        return "/".join(p for p in [*parts, self.target.name.replace("_", "-")] if p)
 
     @property
     def symbol(self) -> str:
         return "nitrix_" + self.id.replace("/", "_").replace("-", "_")
+
+    @property
+    def tolerance(self) -> float:
+        return self.shape_class.tolerance
 
     @property
     def priority(self) -> int:
@@ -41,7 +44,7 @@ class Variant:
     def generator_arguments(self, arch: str) -> list[str]:
         """The command line of the generator process, after `-g <op> -f <symbol>`."""
         base = {"x86-64": "x86-64-linux", "arm-64": "arm-64-linux"}[arch]
-        features = ["no_runtime", "strict_float", "user_context", *self.target.halide]
+        features = ["no_runtime", "strict_float", "user_context", "large_buffers", *self.target.halide]
         types = [f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}" for a in self.op.arguments]
         algebra = [f"algebra={self.algebra}"] if self.algebra else []
         shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
@@ -49,6 +52,12 @@ class Variant:
             f"target={'-'.join([base, *features])}", f"schedule={self.target.name}",
             f"rounding={self.target.rounding}", *algebra, *shape, *types,
         ]  # fmt: skip
+
+
+def _has(target: Target, shape_class: ShapeClass) -> bool:
+    """The plain targets have one form, which serves every shape."""
+    plain = target.name == "naive" or target.reference
+    return not plain or (not shape_class.when and not shape_class.tolerance)
 
 
 def enumerate_variants(
@@ -71,18 +80,8 @@ def enumerate_variants(
                     f"{', '.join(known)}"
                 )
             for dtype in (d for d in op.dtypes if d in known):
-                cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets]
+                cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets if _has(t, c)]
                 # The naive form of every cell is always built: it is what everything falls back to. So are helpers.
                 cell = [v for v in cell if v.target.name == "naive" or op.internal or re.search(subset, v.id)]
-                cell.sort(key=lambda v: -v.priority)
-                for a, b in itertools.pairwise(cell):
-                    if a.priority == b.priority:
-                        raise PlanError(
-                            f"{a.id} and {b.id} have equal priority {a.priority}: give their targets different ones"
-                        )
-                chosen += cell
-    ids = [v.id for v in chosen]
-    for i in ids:
-        if ids.count(i) > 1:
-            raise PlanError(f"two variants are called {i}: rename an op or a shape class")
+                chosen += sorted(cell, key=lambda v: -v.priority)
     return chosen

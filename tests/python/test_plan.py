@@ -1,5 +1,6 @@
 """The manifest's validator, the targets' front matter, and the enumeration of variants."""
 
+import dataclasses
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from plan.algebras import AlgebraError
 from plan.algebras import discover as discover_algebras
 from plan.headers import write_header
 from plan.manifest import ManifestError, load, parse_shape
+from plan.policy import check_choice, check_features, check_references
 from plan.targets import TargetError, discover, read
 from plan.variants import PlanError, enumerate_variants
 
@@ -77,7 +79,7 @@ def test_shapes_may_have_scalars_and_several_outputs():
 
 def test_targets_of_this_tree(root):
     names = [t.name for t in discover(root / "schedules", "x86-64")]
-    assert names == ["naive", "sse41", "avx2", "avx512"]
+    assert names == ["naive_unfused", "naive", "sse41", "avx2", "avx512"]
 
 
 def test_front_matter_mistakes(tmp_path):
@@ -96,7 +98,7 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
     ops = load_text(tmp_path, GOOD)
     targets = discover(root / "schedules", "x86-64")
     ids = [v.id for v in enumerate_variants(ops, targets)]
-    assert ids == [f"product/real/f32/any/{t}" for t in ("avx512", "avx2", "sse41", "naive")]
+    assert ids == [f"product/real/f32/any/{t}" for t in ("avx512", "avx2", "sse41", "naive", "naive-unfused")]
     assert [v.id for v in enumerate_variants(ops, targets, "avx2$")] == [
         "product/real/f32/any/avx2",
         "product/real/f32/any/naive",
@@ -131,13 +133,71 @@ def test_mistakes_in_the_front_matter_of_an_algebra(tmp_path, front, message):
         discover_algebras(tmp_path)
 
 
-def test_equal_priorities_fail(tmp_path, root):
-    import dataclasses
+def variants_of(tmp_path, root, text=GOOD, change=lambda targets: targets):
+    targets = change(discover(root / "schedules", "x86-64"))
+    return enumerate_variants(load_text(tmp_path, text), targets)
 
+
+def renamed(name, **changes):
+    """Replaces facts of one target."""
+    return lambda targets: [dataclasses.replace(t, **changes) if t.name == name else t for t in targets]
+
+
+def test_equal_priorities_fail(tmp_path, root):
+    with pytest.raises(PlanError, match="equal priority 300: give their targets different ones"):
+        check_choice(variants_of(tmp_path, root, change=renamed("avx2", priority=30)))
+
+
+def test_duplicate_names_fail(tmp_path, root):
+    variants = variants_of(tmp_path, root)
+    with pytest.raises(PlanError, match="two variants are called product/real/f32/any/avx512: rename"):
+        check_choice([variants[0], *variants])
+
+
+def test_a_variant_that_is_never_chosen_fails(tmp_path, root):
+    check_choice(variants_of(tmp_path, root))
+    with pytest.raises(PlanError, match=r"any/avx512 can never be chosen: .*avx2 serves all.*outranks it; list"):
+        check_choice(variants_of(tmp_path, root, change=renamed("avx512", priority=15)))
+    # Unfused, the better target leaves it the reproducible calls.
+    check_choice(
+        variants_of(
+            tmp_path, root, change=lambda t: renamed("avx2", rounding="unfused")(renamed("avx512", priority=15)(t))
+        )
+    )
+    special = 'shape_classes = [{ name = "column", when = "n == 1" }, { name = "any" }]\ndtypes'
+    with pytest.raises(PlanError, match=r"column/avx512 can never be chosen: .*any/avx512 serves all"):
+        check_choice(variants_of(tmp_path, root, GOOD.replace("dtypes", special)))
+    # What is inexact hides nothing, and runs when named.
+    inexact = 'shape_classes = [{ name = "any" }, { name = "fast", tolerance = 1e-6 }]\ndtypes'
+    variants = variants_of(tmp_path, root, GOOD.replace("dtypes", inexact))
+    check_choice(variants)
+    assert {v.tolerance for v in variants if v.shape_class.name == "fast"} == {1e-6}
+
+
+def test_a_target_that_never_runs_fails(root):
     targets = discover(root / "schedules", "x86-64")
-    twins = [dataclasses.replace(t, priority=5) for t in targets[1:3]]
-    with pytest.raises(PlanError, match="equal priority 50"):
-        enumerate_variants(load_text(tmp_path, GOOD), [targets[0], *twins])
+    check_features(targets, root)
+    with pytest.raises(PlanError, match=r"avx2.cpp: cpu feature 'avx3' is unknown.*add it to runtime/cpu_features.cpp"):
+        check_features(renamed("avx2", cpu=("avx3",))(targets), root)
+
+
+@pytest.mark.parametrize(
+    ("test", "benchmark", "message"),
+    [
+        ("", "bench/b.py::b", r'lacks \'test\': write test = "path::name", for example'),
+        ("t.cpp::Rows", "", "lacks 'benchmark'"),
+        ("u.cpp::Rows", "bench/b.py::b", "there is no file 'u.cpp'; write it first"),
+        ("t.cpp::Columns", "bench/b.py::b", "t.cpp does not mention 'Columns'"),
+    ],
+)
+def test_an_op_without_proof_or_measurement_fails(tmp_path, test, benchmark, message):
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/b.py").write_text("def b(): ...")
+    (tmp_path / "t.cpp").write_text("TEST(Rows, x)")
+    (op,) = load_text(tmp_path, GOOD)
+    check_references([dataclasses.replace(op, test="t.cpp::Rows", benchmark="bench/b.py::b")], tmp_path)
+    with pytest.raises(PlanError, match=message):
+        check_references([dataclasses.replace(op, test=test, benchmark=benchmark)], tmp_path)
 
 
 def test_the_header_has_a_function_and_its_workspace_size(tmp_path):

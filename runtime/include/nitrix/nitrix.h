@@ -103,10 +103,10 @@ NITRIX_API void nitrix_context_destroy(nitrix_context *context);
 /* ---- Options of one call ---------------------------------------------------------------------------------------- */
 
 typedef enum nitrix_mode {
-    NITRIX_MODE_DEFAULT = 0, /* the context's, which is ON */
+    NITRIX_MODE_DEFAULT = 0, /* NITRIX_MODE's, else ON */
     NITRIX_MODE_OFF = 1,     /* always the generic implementation (naive) */
     NITRIX_MODE_ON = 2,      /* the best variant whose tolerance is 0 */
-    NITRIX_MODE_VERIFY = 3   /* both, compared bit for bit; NITRIX_ERROR_VERIFY with a reproducer if they differ */
+    NITRIX_MODE_VERIFY = 3   /* beside the reference of its rounding class, bit for bit (docs/explain.md) */
 } nitrix_mode;
 
 /* Bits for nitrix_options.flags. */
@@ -155,7 +155,8 @@ NITRIX_API nitrix_status nitrix_call(const char *op, DLTensor *const *arrays, in
                                      const nitrix_attribute *attributes, int32_t n_attributes,
                                      const nitrix_options *options);
 
-/* Scratch bytes that the call above would allocate at most; computed from shapes alone, data pointers may be NULL. */
+/* Scratch bytes that the call above would allocate at most with the same options (threads among them); computed from
+ * shapes and strides alone, data pointers may be NULL. */
 NITRIX_API nitrix_status nitrix_workspace_size(const char *op, DLTensor *const *arrays, int32_t n_arrays,
                                                const nitrix_attribute *attributes, int32_t n_attributes,
                                                const nitrix_options *options, size_t *bytes);

@@ -1,0 +1,158 @@
+// Every (op, algebra, dtype, layout class, shape class, target) is served, warned about, or refused with its reason.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "dispatch.h"
+#include "environment.h"
+#include "error.h"
+#include "samples.h"
+
+using namespace nitrix;
+
+namespace {
+
+enum class Layout { rows, columns, strided, broadcast };
+
+// The arrays of one call of any op, all core dimensions of the given size.
+struct Arguments {
+    Arguments(const Op &op, DType dtype, int64_t size, Layout layout) : op(op) {
+        static const DLDataType types[] = {
+            {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
+        shapes.resize(static_cast<size_t>(op.n_arguments));
+        strides.resize(shapes.size());
+        tensors.resize(shapes.size());
+        for (size_t i = 0; i < shapes.size(); ++i) {
+            const Argument &a = op.arguments[i];
+            const DType own = a.dtype < 0 ? dtype : static_cast<DType>(a.dtype);
+            const size_t rank = static_cast<size_t>(a.rank);
+            shapes[i].assign(rank, size);
+            strides[i].resize(rank);
+            int64_t step = layout == Layout::strided ? 2 : 1;
+            for (size_t d = 0; d < rank; ++d) {
+                strides[i][layout == Layout::columns ? d : rank - 1 - d] = step;
+                step *= size;
+            }
+            if (layout == Layout::broadcast && a.role == Role::input)
+                std::fill(strides[i].begin(), strides[i].end(), 0);
+            tensors[i] = {nullptr,          {kDLCPU, 0},       a.rank, types[static_cast<int>(own)],
+                          shapes[i].data(), strides[i].data(), 0};
+            pointers.push_back(&tensors[i]);
+        }
+    }
+    void bind(int algebra, Call &call, nitrix_options *options) {
+        const nitrix_attribute semiring = {
+            "semiring", NITRIX_ATTRIBUTE_STRING, 0, 0, algebra < 0 ? nullptr : algebras[algebra].name, nullptr};
+        bind_call({static_cast<int>(&op - ops), pointers.data(), op.n_arguments, &semiring, algebra >= 0, options},
+                  false, call);
+    }
+    const Op &op;
+    std::vector<std::vector<int64_t>> shapes, strides;
+    std::vector<DLTensor> tensors;
+    std::vector<DLTensor *> pointers;
+};
+
+template <typename Visit> void each_cell(Visit &&visit) {
+    for (int o = 0; o < n_ops; ++o)
+        for (int a = ops[o].has_algebra ? 0 : -1; a < (ops[o].has_algebra ? n_algebras : 0); ++a)
+            for (int d = 0; d < n_dtypes; ++d)
+                if (!ops[o].internal)
+                    visit(o, a, static_cast<DType>(d));
+}
+
+TEST(Cells, AreServedOrRefusedWithAReason) {
+    int served = 0, refused = 0;
+    each_cell([&](int o, int a, DType dtype) {
+        for (const Layout layout : {Layout::rows, Layout::columns, Layout::strided, Layout::broadcast})
+            for (const int64_t size : {1, 4, 8, 9, 300}) {
+                Arguments arguments(ops[o], dtype, size, layout);
+                nitrix_options options = NITRIX_OPTIONS_INIT;
+                Call call;
+                if (!cell(o, a, dtype).count) {
+                    try {
+                        arguments.bind(a, call, &options);
+                        ADD_FAILURE() << ops[o].name << " has no rows for this cell and accepts it";
+                    } catch (const Error &error) {
+                        ++refused;
+                        EXPECT_EQ(error.status, NITRIX_ERROR_TYPE);
+                        EXPECT_NE(error.message.find(dtype_name(dtype)), std::string::npos) << error.message;
+                        EXPECT_NE(error.message.find("with this dtype: "), std::string::npos) << error.message;
+                    }
+                    continue;
+                }
+                arguments.bind(a, call, &options);
+                const Choice choice = choose(call);
+                ++served;
+                EXPECT_TRUE(machine_has(choice.variant->target));
+                EXPECT_FALSE(targets[choice.variant->target].reference);
+                EXPECT_EQ(choice.variant->tolerance, 0);
+                // The happy path: without a request or a limit, nothing is lost, so nothing is said.
+                if (environment().target < 0 && !environment().backend && environment().disabled.empty()) {
+                    EXPECT_FALSE(choice.fallback) << choice.variant->id;
+                }
+                bool taken = false;
+                const Cell rows = cell(o, a, dtype);
+                for (int r = rows.first; r < rows.first + rows.count; ++r) {
+                    const Refusal refusal = judge(variants[r], call);
+                    EXPECT_NE(refusal_sentence(variants[r], refusal, call), "");
+                    if (refusal == Refusal::none && !taken) {
+                        EXPECT_EQ(&variants[r], choice.variant) << "the first that may serve does";
+                        taken = true;
+                    }
+                    // Named, it runs or says why not.
+                    options.variant = variants[r].id;
+                    Call named;
+                    arguments.bind(a, named, &options);
+                    if (judge(variants[r], named) == Refusal::none) {
+                        EXPECT_EQ(choose(named).variant, &variants[r]);
+                    } else {
+                        EXPECT_THROW(choose(named), Error);
+                    }
+                    options.variant = nullptr;
+                }
+                EXPECT_TRUE(taken);
+            }
+    });
+    EXPECT_GT(served, 0);
+    EXPECT_GT(refused, 0);
+}
+
+TEST(Cells, EachVariantOfThisMachineIsChosenForSomeCall) {
+    std::set<const Variant *> chosen;
+    each_cell([&](int o, int a, DType dtype) {
+        if (!cell(o, a, dtype).count)
+            return;
+        for (const int64_t size : {4, 300})
+            for (const nitrix_mode mode : {NITRIX_MODE_OFF, NITRIX_MODE_ON}) {
+                Arguments arguments(ops[o], dtype, size, Layout::rows);
+                nitrix_options options = NITRIX_OPTIONS_INIT;
+                options.mode = mode;
+                Call call;
+                arguments.bind(a, call, &options);
+                chosen.insert(choose(call).variant);
+            }
+    });
+    int best = 0;
+    for (int t = 0; t < n_targets; ++t)
+        if (machine_has(t) && targets[t].priority > targets[best].priority)
+            best = t;
+    for (int i = 0; i < n_variants; ++i)
+        if (!ops[variants[i].op].internal && variants[i].tolerance == 0 &&
+            (variants[i].target == best || targets[variants[i].target].priority == 0)) {
+            EXPECT_EQ(chosen.count(&variants[i]), 1U) << variants[i].id << " was never chosen";
+        }
+}
+
+TEST(Cells, AnInexactVariantRunsOnlyWhenNamed) {
+    Arguments arguments(ops[0], DType::f32, 20, Layout::rows);
+    nitrix_options options = NITRIX_OPTIONS_INIT;
+    Call call;
+    arguments.bind(find_algebra("real"), call, &options);
+    Variant inexact = *choose(call).variant;
+    inexact.tolerance = 1e-6;
+    EXPECT_EQ(judge(inexact, call), Refusal::inexact);
+    call.options.variant = &inexact;
+    EXPECT_EQ(judge(inexact, call), Refusal::none);
+}
+
+} // namespace
