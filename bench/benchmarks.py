@@ -1,7 +1,7 @@
 """What is measured: one entry per op of the library. A new op adds its entry here and its peers to peers.py."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,12 +95,70 @@ def _matmul_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.nda
     return lambda: matmul(a, b, semiring=semiring, out=out, threads=threads)
 
 
-BENCHMARKS = {b.op: b for b in (Benchmark("semiring_matmul", _matmul_cases, _matmul_call),)}
+def _square_cases(op: str, products: int):
+    """A product and what `op` adds to it, in operations of so many products."""
+
+    def cases(algebra: str, dtype: str) -> Iterator[Case]:
+        for n in (256, 1024):
+            case = _product(algebra, dtype, str(n), (n, n, n))
+            yield replace(case, op=op, operations=products * case.operations)
+
+    return cases
+
+
+def _with_index_call(name: str):
+    def call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+        function, index = getattr(nitrix.semiring, name), np.empty(out.shape, np.int32)
+        return lambda: function(*inputs, semiring=case.algebra, out=(out, index), threads=threads)
+
+    return call
+
+
+def _gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    """The product and both gradients of the sum of its entries; `out` receives that of the left operand."""
+    (a, b), s = inputs, nitrix.semiring
+    c, gradient, right = np.empty_like(out), np.ones_like(out), np.empty_like(b)
+    options = {"semiring": case.algebra, "threads": threads}
+    if not case.algebra.startswith("tropical"):
+
+        def call() -> None:
+            s.semiring_matmul(a, b, out=c, **options)
+            s.semiring_matmul_vjp(a, b, c, gradient, out=(out, right), **options)
+
+        return call
+    winner = np.empty(out.shape, np.int32)
+
+    def carrying() -> None:
+        s.semiring_matmul_carry(a, b, out=(c, winner), **options)
+        s.semiring_matmul_vjp(a, b, c, gradient, winner=winner, out=(out, right), **options)
+
+    return carrying
+
+
+BENCHMARKS = {
+    b.op: b
+    for b in (
+        Benchmark("semiring_matmul", _matmul_cases, _matmul_call),
+        Benchmark(
+            "semiring_matmul_carry", _square_cases("semiring_matmul_carry", 1), _with_index_call("semiring_matmul_carry")
+        ),
+        Benchmark(
+            "semiring_matmul_argmax",
+            _square_cases("semiring_matmul_argmax", 1),
+            _with_index_call("semiring_matmul_argmax"),
+        ),
+        # Forward and backward.
+        Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
+    )
+}
 
 
 def all_cases(info: dict) -> Iterator[Case]:
     """Every case that the library of `nitrix.info()` has variants for, op by op and algebra by algebra."""
     cells = dict.fromkeys((v["op"], v["algebra"], v["dtype"]) for v in info["variants"])
+    served = {op for op, _, _ in cells}
+    composed = [op for op in info["ops"] if op["name"] not in served]  # of calls of other ops
+    cells |= dict.fromkeys((op["name"], a, d) for op in composed for a in op["algebras"] for d in op["dtypes"])
     for op in info["ops"]:
         if op["name"] not in BENCHMARKS:
             raise KeyError(f"op '{op['name']}' has no benchmark: add an entry to bench/benchmarks.py")

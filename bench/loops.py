@@ -258,3 +258,54 @@ def boolean_product(parallel: bool):
         multiply(left, right, c)
 
     return run
+
+
+@functools.cache
+def gradient(algebra: str):
+    """A compiled function (a, b, dc, da, db): a product over a tropical algebra or EUCLIDEAN, and both its gradients."""
+    jit = functools.partial(numba.njit, error_model="numpy", nogil=True)
+    sign = -1 if algebra == "tropical_min_plus" else 1
+
+    @jit()
+    def tropical(a, b, dc, da, db):
+        m, depth = a.shape
+        n = b.shape[1]
+        best, winner = np.empty(n, a.dtype), np.empty(n, np.int32)
+        da[:] = 0
+        db[:] = 0
+        for i in range(m):
+            best[:] = -np.inf
+            winner[:] = 0
+            for k in range(depth):
+                for j in range(n):
+                    v = sign * (a[i, k] + b[k, j])
+                    better = v > best[j]
+                    best[j] = v if better else best[j]
+                    winner[j] = k if better else winner[j]
+            for j in range(n):
+                da[i, winner[j]] += dc[i, j]
+                db[winner[j], j] += dc[i, j]
+
+    @jit(fastmath={"contract", "reassoc", "arcp", "nsz"})
+    def euclidean(a, b, dc, da, db):
+        m, depth = a.shape
+        n = b.shape[1]
+        w = np.empty(n, a.dtype)
+        da[:] = 0
+        db[:] = 0
+        for i in range(m):
+            w[:] = 0
+            for k in range(depth):
+                for j in range(n):
+                    w[j] += (a[i, k] - b[k, j]) * (a[i, k] - b[k, j])
+            for j in range(n):
+                w[j] = dc[i, j] / np.sqrt(w[j]) if w[j] > 0 else 0
+            for k in range(depth):
+                total = w[0] * 0
+                for j in range(n):
+                    term = w[j] * (a[i, k] - b[k, j])
+                    total += term
+                    db[k, j] -= term
+                da[i, k] = total
+
+    return euclidean if algebra == "euclidean" else tropical

@@ -78,7 +78,7 @@ def measure(
     problem = Problem(case.algebra, *inputs, out, threads)
     entered = {}
     for peer in PEERS:
-        if case.algebra not in peer.algebras or (peer.optional and peer.optional not in optional):
+        if case.op != peer.op or case.algebra not in peer.algebras or (peer.optional and peer.optional not in optional):
             continue
         try:
             calls[peer.name], results[peer.name] = peer.bind(problem)

@@ -47,6 +47,7 @@ class Peer:
     """Relative to the largest entry, how far results may be from nitrix's on the benchmark's benign inputs."""
     optional: str | None = None
     """Runs only with --with NAME."""
+    op: str = "semiring_matmul"
 
 
 def _require(name: str):
@@ -191,6 +192,56 @@ def _bind_torch(problem: Problem) -> tuple[Call, np.ndarray]:
 
 TROPICAL = ("tropical_max_plus", "tropical_min_plus")
 
+def _bind_blas_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
+    a, b, out = problem.a, problem.b, np.empty_like(problem.a)
+    c, gradient, right = np.empty_like(problem.out), np.ones_like(problem.out), np.empty_like(b)
+
+    def call() -> None:
+        np.matmul(a, b, out=c)
+        np.matmul(gradient, b.T, out=out)
+        np.matmul(a.T, gradient, out=right)
+
+    return call, out
+
+
+def _bind_numba_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
+    _require("numba")
+    loops = _require("loops")
+    a, b, out = problem.a, problem.b, np.zeros_like(problem.a)
+    gradient, right = np.ones_like(problem.out), np.zeros_like(b)
+    run = loops.gradient(problem.algebra)
+    run(a[:2, :2].copy(), b[:2, :2].copy(), gradient[:2, :2].copy(), out[:2, :2].copy(), right[:2, :2].copy())
+    return lambda: run(a, b, gradient, out, right), out
+
+
+def _bind_exp_matmul_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
+    # Divides by a sum that underflows where the maxima of a row and of a column do not meet.
+    a, b, out = problem.a, problem.b, np.empty_like(problem.a)
+
+    def call() -> None:
+        ea = np.exp(a - a.max(axis=-1, keepdims=True))
+        eb = np.exp(b - b.max(axis=-2, keepdims=True))
+        weights = 1 / np.matmul(ea, eb)
+        np.multiply(ea, np.matmul(weights, eb.T), out=out)
+        eb *= np.matmul(ea.T, weights)
+
+    return call, out
+
+
+def _bind_gemm_distance_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
+    # a * sum(w) - w b: near points lose all their digits.
+    a, b, out = problem.a, problem.b, np.empty_like(problem.a)
+    forward, distance = _bind_gemm_distance(problem)
+
+    def call() -> None:
+        forward()
+        weights = 1 / distance
+        np.subtract(a * weights.sum(axis=1, keepdims=True), np.matmul(weights, b.T), out=out)
+        b * weights.sum(axis=0) - np.matmul(a.T, weights)
+
+    return call, out
+
+
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
     Peer("MKL", ("real",), _bind_mkl),
@@ -203,6 +254,12 @@ PEERS = (
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+    Peer("NumPy", ("real",), _bind_blas_gradient, op="semiring_matmul_vjp"),
+    Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
+    Peer("exp-matmul", ("log",), _bind_exp_matmul_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-3),
+    Peer(
+        "gemm distance", ("euclidean",), _bind_gemm_distance_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-2
+    ),
 )
 
 

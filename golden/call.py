@@ -16,13 +16,17 @@ def _entry(op: str) -> dict:
     return tomllib.loads(corpus.MANIFEST.read_text())["op"][op]
 
 
-def call(cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | None = None) -> dict[str, np.ndarray]:
-    """The outputs by name of nitrix.<area>.<op>, served by the variant of that id, or by nitrix's own choice."""
+def call(cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | None = None, **more: str) -> dict[str, np.ndarray]:
+    """The outputs by name of nitrix.<area>.<op>, served by the variant of that id, or by nitrix's own choice.
+
+    `more` are further keyword arguments of the function: backend="naive".
+    """
     entry = _entry(cell.op)
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
-    results = function(*inputs.values(), **algebra, variant=variant)
-    names = [a["name"] for a in entry["arguments"] if a["role"] == "output"]
+    options = {} if variant is None else {"variant": variant}
+    results = function(*inputs.values(), **algebra, **options, **more)
+    names = [a["name"] for a in entry["arguments"] if a["role"] != "input"]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 
 

@@ -46,6 +46,7 @@ static DType read_dtype(const DLDataType &type, const char *name) {
 void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array) {
     if (!tensor)
         refuse_value(argument(name) + "is NULL, must be a DLTensor");
+    array.given = true;
     const int device = raw_enum(tensor->device.device_type);
     if (device != kDLCPU && device != kDLCUDAHost)
         refuse_type(argument(name) + "lives on DLPack device " + std::to_string(device) +

@@ -23,6 +23,7 @@ constexpr int max_rank = 16;
 struct Array {
     char *data; // the first element; NULL only where shapes alone are asked about
     DType dtype;
+    bool given;   // false: an optional argument that was left out; then nothing else is set
     bool is_bool; // uint8 that came as DLPack's bool
     int rank;
     int64_t shape[max_rank];

@@ -16,7 +16,7 @@ static std::string where(const Op &op, const char *argument) {
 static std::string algebra_names(int op, DType dtype) {
     std::string names;
     for (int a = 0; a < n_algebras; ++a)
-        if (cell(op, a, dtype).count)
+        if (serves(op, a, dtype))
             names += (names.empty() ? "" : ", ") + std::string(algebras[a].name);
     return names;
 }
@@ -103,7 +103,10 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
     call.algebra = find_algebra(semiring);
     if (call.algebra < 0)
         refuse_value(where(op, "semiring") + unknown_name(semiring, algebra_names(call.op_index, call.dtype)));
-    if (!cell(call.op_index, call.algebra, call.dtype).count) {
+    for (int r = 0; r < op.n_refusals; ++r)
+        if (!std::strcmp(op.refusals[r].algebra, semiring))
+            refuse_type(where(op, "semiring") + "got '" + semiring + "': " + op.refusals[r].reason);
+    if (!serves(call.op_index, call.algebra, call.dtype)) {
         const std::string served = algebra_names(call.op_index, call.dtype);
         refuse_type(std::string(op.name) + ": semiring '" + semiring + "' has no " + dtype_name(call.dtype) +
                     " form; with this dtype: " + (served.empty() ? "none" : served));
@@ -116,6 +119,8 @@ static void bind_dtype(Call &call) {
     call.dtype = DType::f32;
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
+        if (!call.arrays[i].given)
+            continue;
         const DType got = call.arrays[i].dtype;
         if (a.dtype >= 0) {
             if (got != static_cast<DType>(a.dtype))
@@ -131,7 +136,7 @@ static void bind_dtype(Call &call) {
     }
 }
 
-static void bind_shapes(Call &call) {
+void bind_shapes(Call &call) {
     const Op &op = *call.op;
     call.batch_rank = 0;
     for (int d = 0; d < op.n_dims; ++d)
@@ -140,6 +145,8 @@ static void bind_shapes(Call &call) {
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
         const Array &array = call.arrays[i];
+        if (!array.given)
+            continue;
         const int leading = array.rank - a.rank;
         if (leading < 0)
             refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
@@ -164,6 +171,8 @@ static void bind_shapes(Call &call) {
         call.batch[d] = 1;
     for (int i = 0; i < op.n_inputs; ++i) {
         const Array &array = call.arrays[i];
+        if (!array.given)
+            continue;
         const int leading = array.rank - op.arguments[i].rank;
         for (int d = 0; d < leading; ++d) {
             int64_t &size = call.batch[call.batch_rank - leading + d];
@@ -184,13 +193,16 @@ static void bind_shapes(Call &call) {
         refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
         const Array &array = call.arrays[i];
-        const int leading = array.rank - op.arguments[i].rank;
-        bool same = leading == call.batch_rank;
+        const int leading = array.rank - op.arguments[i].rank, like = op.arguments[i].like;
+        const int64_t *wanted = like < 0 ? call.batch : call.arrays[like].shape;
+        const int wanted_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - op.arguments[like].rank;
+        bool same = leading == wanted_rank;
         for (int d = 0; same && d < leading; ++d)
-            same = array.shape[d] == call.batch[d];
+            same = array.shape[d] == wanted[d];
         if (!same)
             refuse_value(where(op, op.arguments[i].name) + "has shape " + shape_text(array.shape, array.rank) +
-                         ", its leading dimensions must be " + shape_text(call.batch, call.batch_rank));
+                         ", its leading dimensions must be " + shape_text(wanted, wanted_rank) +
+                         (like < 0 ? "" : " as in argument '" + std::string(op.arguments[like].name) + "'"));
     }
 }
 
@@ -211,6 +223,10 @@ void bind_call(const Request &request, bool has_data, Call &call) {
         refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? n : 0) + " arrays, must be " +
                      std::to_string(op.n_arguments));
     for (int i = 0; i < n; ++i) {
+        if (!request.arrays[i] && op.arguments[i].optional) {
+            call.arrays[i].given = false;
+            continue;
+        }
         try {
             read_array(request.arrays[i], op.arguments[i].name, has_data, call.arrays[i]);
         } catch (Error &error) {
@@ -229,7 +245,8 @@ void bind_call(const Request &request, bool has_data, Call &call) {
         try {
             check_no_self_overlap(call.arrays[o], name);
             for (int i = 0; i < o; ++i)
-                check_disjoint(call.arrays[o], name, call.arrays[i], op.arguments[i].name);
+                if (call.arrays[i].given)
+                    check_disjoint(call.arrays[o], name, call.arrays[i], op.arguments[i].name);
         } catch (Error &error) {
             error.message = std::string(op.name) + ": " + error.message;
             throw;
@@ -240,7 +257,8 @@ void bind_call(const Request &request, bool has_data, Call &call) {
 std::string signature_text(const Call &call) {
     std::string text;
     for (int i = 0; i < call.op->n_inputs; ++i)
-        text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
+        if (call.arrays[i].given)
+            text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
     return text;
 }
 

@@ -59,6 +59,9 @@ void bind_call(const Request &request, bool has_data, Call &call);
 nitrix_status call_op(const Request &request) noexcept;
 nitrix_status workspace_of_op(const Request &request, size_t *bytes) noexcept;
 
+// The core and leading dimensions of a call from its arrays, or a refusal.
+void bind_shapes(Call &call);
+
 // "(1000,333),(333,777)": the inputs' shapes, for warnings and reproducers.
 std::string signature_text(const Call &call);
 

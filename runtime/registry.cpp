@@ -25,6 +25,13 @@ const Variant *find_variant(const char *id) {
     return nullptr;
 }
 
+bool serves(int op, int algebra, DType dtype) {
+    if (!ops[op].composition)
+        return cell(op, algebra, dtype).count > 0;
+    return (algebra < 0 ? !ops[op].has_algebra : ops[op].algebras >> algebra & 1) &&
+           (ops[op].dtypes >> static_cast<int>(dtype) & 1);
+}
+
 const char *dtype_name(DType dtype) {
     static const char *const names[n_dtypes] = {"float32", "float64", "int32", "int64", "uint8"};
     return names[static_cast<int>(dtype)];

@@ -1,6 +1,7 @@
 // The constant tables that the plan generates: ops, algebras, targets, and one row per compiled variant.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace nitrix {
@@ -21,6 +22,7 @@ struct Argument {
     bool optional;
     int rank; // core dimensions
     int dims[max_dims];
+    int like; // the input whose leading dimensions this output has; -1: the broadcast ones
 };
 
 struct Attribute {
@@ -32,6 +34,17 @@ struct Attribute {
 struct Call;
 struct KernelContext;
 struct Variant;
+
+struct AlgebraRefusal {
+    const char *algebra;
+    const char *reason;
+};
+
+// An op that runtime/ops computes by calling other ops instead of a kernel of its own.
+struct Composition {
+    void (*run)(const Call &call);
+    size_t (*workspace_bytes)(const Call &call); // at most, from shapes alone
+};
 
 struct Op {
     const char *name;  // semiring_matmul
@@ -53,6 +66,10 @@ struct Op {
     // second at most. nullptr: nothing to do.
     void (*finish)(const Call &call, const Variant &variant, KernelContext &kernel);
     int64_t (*finish_bytes)(const Call &call, const Variant &variant);
+    const AlgebraRefusal *refusals;
+    int n_refusals;
+    const Composition *composition; // nullptr: variants serve the op
+    uint32_t algebras, dtypes;        // bit sets of what the manifest gives it
 };
 
 struct Algebra {
@@ -103,6 +120,7 @@ extern const Variant variants[];
 extern const int n_variants;
 
 Cell cell(int op, int algebra, DType dtype);
+bool serves(int op, int algebra, DType dtype); // whether anything computes the op with these
 int find_op(const char *name);
 int find_algebra(const char *name); // -1 when unknown
 const Variant *find_variant(const char *id);

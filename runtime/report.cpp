@@ -27,7 +27,7 @@ static void write_argument(Json &json, const Op &op, const Argument &a) {
     static const char *const roles[] = {"input", "output", "residual"};
     json.open('{').field("name", a.name).field("role", roles[static_cast<int>(a.role)]);
     json.field("dtype", a.dtype < 0 ? "T" : dtype_name(static_cast<DType>(a.dtype))).field("doc", a.doc);
-    json.field("optional", a.optional).key("dims").open('[');
+    json.field("optional", a.optional).field("like", a.like < 0 ? "" : op.arguments[a.like].name).key("dims").open('[');
     for (int d = 0; d < a.rank; ++d)
         json.value(op.dims[a.dims[d]]);
     json.close(']').close('}');
@@ -47,14 +47,18 @@ static void write_op(Json &json, int index) {
             .field("doc", op.attributes[i].doc)
             .close('}');
     json.close(']').key("algebras").open('[');
-    for (int a = 0; a < n_algebras; ++a)
-        if (cell(index, a, DType::f32).count || cell(index, a, DType::f64).count || cell(index, a, DType::u8).count)
+    for (int a = 0; a < n_algebras; ++a) {
+        bool any = false;
+        for (int t = 0; t < n_dtypes; ++t)
+            any |= serves(index, a, static_cast<DType>(t));
+        if (any)
             json.value(algebras[a].name);
+    }
     json.close(']').key("dtypes").open('[');
     for (int t = 0; t < n_dtypes; ++t) {
         bool any = false;
         for (int a = -1; a < n_algebras; ++a)
-            any |= cell(index, a, static_cast<DType>(t)).count > 0;
+            any |= serves(index, a, static_cast<DType>(t));
         if (any)
             json.value(dtype_name(static_cast<DType>(t)));
     }
@@ -123,6 +127,13 @@ static std::string explain(const Call &call) {
         zero |= call.batch[d] == 0;
     if (call.op->flops)
         json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
+    if (call.op->composition) {
+        json.field("chosen", "composed").field("fallback", false);
+        json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
+        json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
+        json.close(']').key("candidates").open('[').close(']').close('}');
+        return json.text();
+    }
     const Choice choice = choose(call);
     json.field("chosen", zero ? "none" : choice.variant->id).field("fallback", choice.fallback && !zero);
     json.field("scratch_bytes", zero ? int64_t{0} : scratch_of(*choice.variant, call));

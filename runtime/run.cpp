@@ -17,6 +17,41 @@ namespace nitrix {
 
 thread_local const char *last_variant = "";
 
+template <typename T> static void fill_typed(const Array &a, double value) {
+    int64_t index[max_rank] = {};
+    char *at = a.data;
+    for (;;) {
+        *reinterpret_cast<T *>(at) = static_cast<T>(value);
+        int d = a.rank - 1;
+        for (; d >= 0; --d) {
+            at += a.strides[d] * static_cast<int64_t>(sizeof(T));
+            if (++index[d] < a.shape[d])
+                break;
+            at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
+            index[d] = 0;
+        }
+        if (d < 0)
+            return;
+    }
+}
+
+void fill(const Array &a, double value) {
+    if (a.empty())
+        return;
+    switch (a.dtype) {
+    case DType::f32:
+        return fill_typed<float>(a, value);
+    case DType::f64:
+        return fill_typed<double>(a, value);
+    case DType::i32:
+        return fill_typed<int32_t>(a, value);
+    case DType::i64:
+        return fill_typed<int64_t>(a, value);
+    case DType::u8:
+        return fill_typed<uint8_t>(a, value);
+    }
+}
+
 namespace {
 
 bool fits_32_bits(int64_t value) { return value == static_cast<int32_t>(value); }
@@ -137,41 +172,6 @@ void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kern
                                       "; the output may be incomplete");
 }
 
-template <typename T> void fill_typed(const Array &a, double value) {
-    int64_t index[max_rank] = {};
-    char *at = a.data;
-    for (;;) {
-        *reinterpret_cast<T *>(at) = static_cast<T>(value);
-        int d = a.rank - 1;
-        for (; d >= 0; --d) {
-            at += a.strides[d] * static_cast<int64_t>(sizeof(T));
-            if (++index[d] < a.shape[d])
-                break;
-            at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
-            index[d] = 0;
-        }
-        if (d < 0)
-            return;
-    }
-}
-
-void fill(const Array &a, double value) {
-    if (a.empty())
-        return;
-    switch (a.dtype) {
-    case DType::f32:
-        return fill_typed<float>(a, value);
-    case DType::f64:
-        return fill_typed<double>(a, value);
-    case DType::i32:
-        return fill_typed<int32_t>(a, value);
-    case DType::i64:
-        return fill_typed<int64_t>(a, value);
-    case DType::u8:
-        return fill_typed<uint8_t>(a, value);
-    }
-}
-
 // One launch per item of the outer batch dimensions; the kernel loops over the innermost.
 void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel) {
     const Batch batch = collapse_batch(call);
@@ -213,7 +213,10 @@ bool answer_zero_size(const Call &call) {
     if (!reduced_away && !no_output)
         return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        fill(call.arrays[i], call.algebra < 0 ? 0 : algebras[call.algebra].identity);
+        // An index into nothing is -1.
+        fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
+                             : call.algebra < 0                                          ? 0
+                                                : algebras[call.algebra].identity);
     last_variant = "none";
     return true;
 }
@@ -266,6 +269,8 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
 }
 
 size_t workspace_bytes(const Call &call) {
+    if (call.op->composition)
+        return call.op->composition->workspace_bytes(call);
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
@@ -278,6 +283,13 @@ size_t workspace_bytes(const Call &call) {
 }
 
 void run(const Call &call) {
+    if (call.op->composition) {
+        if (call.options.variant)
+            refuse_value(std::string("options: variant: ") + call.op->name +
+                         " is made of several ops; choose by backend or mode");
+        call.op->composition->run(call);
+        return;
+    }
     if (answer_zero_size(call))
         return;
     const Choice choice = choose(call);

@@ -14,4 +14,7 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);
 
+// Every element of an array becomes value.
+void fill(const Array &array, double value);
+
 } // namespace nitrix

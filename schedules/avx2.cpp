@@ -6,6 +6,8 @@
 // priority = 20
 #include "schedules/common/contraction.h"
 #include "schedules/common/log_sum_exp.h"
+#include "schedules/common/pointwise.h"
+#include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -16,7 +18,7 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
 }
 
-static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles};
+static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

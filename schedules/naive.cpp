@@ -8,12 +8,20 @@
 // The reference: every op in its plain form, scalar, one thread. Fused multiply-add comes from libm where the
 // instruction set has none, so the bits are those of the FMA targets on any machine.
 #include "generators/core/log_sum_exp.h"
+#include "generators/core/pointwise.h"
+#include "generators/core/refinement.h"
 #include "schedules/common/contraction.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
 
 static void contraction(family::Contraction &f, int) { plain_form(f); }
+
+static void refinement(family::Refinement &f, int) {
+    f.whole();
+    f.found.compute_at(f.index, f.j);
+    f.scratch_bytes = Halide::cast<int64_t>(0);
+}
 
 static void log_sum_exp(family::LogSumExp &f, int) {
     f.tiled(1, 1);
@@ -24,7 +32,9 @@ static void log_sum_exp(family::LogSumExp &f, int) {
     f.scratch_bytes = 2 * f.type.bytes() * f.results();
 }
 
-const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp};
+static void pointwise(family::Pointwise &, int) {}
+
+const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp, refinement, pointwise};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

@@ -4,19 +4,20 @@ namespace nitrix::family {
 
 using namespace Halide;
 
-Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
+Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
+                         std::optional<Func> winner)
     : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
-      b(std::move(b)), c(std::move(c)), rows(std::move(rows)), columns(std::move(columns)), depth(std::move(depth)),
-      type(this->a.type()), element(type), steps(this->depth) {}
+      b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type),
+      steps(this->depth) {}
 
 void Contraction::define_order() {
-    blocks = RDom(0, (steps + block - 1) / block, "blocks");
-    inside = RDom(0, block, "inside");
-    inside.where(ko * block + inside < steps); // TrimNoOps turns this into the loop's bound
+    blocks = RDom(0, (steps + block_length() - 1) / block_length(), "blocks");
+    inside = RDom(0, block_length(), "inside");
+    inside.where(ko * block_length() + inside < steps); // TrimNoOps turns this into the loop's bound
 }
 
 // Bounds inference does not see the predicate of `inside`.
-Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block + inside, 0, steps - 1); }
+Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block_length() + inside, 0, steps - 1); }
 
 // Any byte but 0 is true.
 Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(type, value != 0) : value; }
@@ -49,11 +50,25 @@ static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
 void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
-    c(j, i, batch) = undef(type); // the first block does not read C: no pass to initialise it
-    const Expr before = select(Expr(blocks) == 0, product.init(type)[0], c(j, i, batch));
-    c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
+    // Nothing is read before the first block: no pass to initialise the result.
+    const Expr first = Expr(blocks) == 0;
+    if (carries()) {
+        // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
+        // an earlier one.
+        carried(j, i, batch) = Tuple(undef<int32_t>(), undef(type));
+        const Expr before = select(first, -1, carried(j, i, batch)[0]);
+        const Expr held = select(first, algebra.init(type)[0], carried(j, i, batch)[1]);
+        const Expr better = algebra.merge({held}, {std::move(part)})[0];
+        carried(j, i, batch) = Tuple(select(better != held, Expr(blocks), before), better);
+        c(j, i, batch) = carried(j, i, batch)[1];
+        (*winner)(j, i, batch) = carried(j, i, batch)[0];
+    } else {
+        c(j, i, batch) = undef(type);
+        const Expr before = select(first, product.init(type)[0], c(j, i, batch));
+        c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
+    }
     merge_stage = 0;
-    int stages = 1;
+    int stages = carries() ? 0 : 1;
     if (lowering) {
         c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
         finalize_stage = stages++;
@@ -83,6 +98,13 @@ void Contraction::merge_into_c(Expr part) {
     }
 }
 
+Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
+    // The tile of `at` does not fit into registers beside the accumulators: as a subtrahend it stays in memory for free.
+    if (from.defined())
+        return weights_right ? fma(y, x - from, sum) : fma(x, y - from, sum);
+    return product.accumulate({sum}, x, y)[0];
+}
+
 void Contraction::whole() {
     define_order();
     if (lowering) {
@@ -95,7 +117,8 @@ void Contraction::whole() {
     }
     partial(j, i, ko, batch) = product.init(type)[0];
     partial(j, i, ko, batch) =
-        product.accumulate({partial(j, i, ko, batch)}, a_rows(clamped_k(), i, batch), b_rows(j, clamped_k(), batch))[0];
+        step(partial(j, i, ko, batch), a_rows(clamped_k(), i, batch), b_rows(j, clamped_k(), batch),
+             at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));
 }
 
@@ -126,9 +149,11 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
         b_panel(ji, k, jo, batch) = b(column, k, batch);
     }
     partial(ji, ii, jo, io, ko, batch) = product.init(element)[0];
+    if (at)
+        at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
     partial(ji, ii, jo, io, ko, batch) =
-        product.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
-                           b_panel(ji, clamped_k(), jo, batch))[0];
+        step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(), io * tile_rows + ii, batch),
+             b_panel(ji, clamped_k(), jo, batch), at ? at_tile(ji, ii, jo, io, batch) : Expr());
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
 }
 

@@ -7,6 +7,7 @@
 #include <Halide.h>
 
 #include <functional>
+#include <optional>
 
 #include "generators/core/algebra.h"
 
@@ -29,9 +30,13 @@ struct ContractionTile {
 class Contraction {
 public:
     static constexpr int block = 256;
+    // Short enough to search one for its winner, long enough to merge seldom: 1.1 of the time without a winner.
+    static constexpr int winner_block = 64;
 
-    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first.
-    Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth);
+    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first. winner, if given: like c,
+    // the block of k (winner_block long) in which c was met first, -1 where that is the identity.
+    Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
+                std::optional<Func> winner = std::nullopt);
 
     // One accumulator at a time: the reference.
     void whole();
@@ -43,13 +48,14 @@ public:
     const Algebra &product;                 // what the inner loop computes in: the lowering's, else the algebra itself
     const Func a, b;
     Func c;
+    std::optional<Func> winner;
     const Expr rows, columns, depth;
     const Type type; // of the arrays
     Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
     std::string shape_class; // of the manifest: which of the target's forms is wanted
 
     // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
-    Expr a_contiguous_in_k, b_contiguous_in_j, b_contiguous_in_k;
+    Expr a_contiguous_in_k, a_contiguous_in_i, b_contiguous_in_j, b_contiguous_in_k;
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
@@ -65,6 +71,15 @@ public:
     RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
+    Func carried{"carried"}; // (block, value): c and winner while they grow
+    bool carries() const { return winner.has_value(); }
+    int block_length() const { return carries() ? winner_block : block; }
+    // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right, with
+    // one fma each, in the algebra REAL.
+    std::optional<Func> at;
+    bool weights_right = false;
+    Func at_tile{"at_tile"};
+    Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
 
     // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
@@ -83,6 +98,7 @@ private:
     void define_order();
     void merge_into_c(Expr part);
     Expr clamped_k() const;
+    Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr truth(Expr value) const;
     void define_maxima();
     Expr packed_k() const;

@@ -9,6 +9,8 @@
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
 #include "generators/core/log_sum_exp.h"
+#include "generators/core/pointwise.h"
+#include "generators/core/refinement.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -40,6 +42,16 @@ protected:
         f.shape_class = shape_class;
         const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
         find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::Pointwise &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::pointwise)(f, lanes(f.type));
+        write_facts(Halide::cast<int64_t>(0));
+    }
+
+    void schedule_with(family::Refinement &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::refinement)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

@@ -14,16 +14,25 @@ Expr maxima_bytes(const family::Contraction &f) {
     return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
 }
 
+// A product that carries its winners grows beside its outputs.
+static Expr carried_bytes(const family::Contraction &f) {
+    return f.carries() ? f.shape_rows() * f.shape_columns() * (f.type.bytes() + 4) : cast<int64_t>(0);
+}
+
 void plain_form(family::Contraction &f) {
     f.whole();
-    f.partial.compute_at(f.c, f.blocks);
+    f.partial.compute_at(f.merged(), f.blocks);
+    if (f.carries()) {
+        f.winner->compute_with(f.c, f.batch);
+        f.carried.compute_at(f.c, f.batch);
+    }
     if (f.poison_stage >= 0) {
         const LoopLevel item(f.c, f.batch);
         f.nan_a.compute_at(item);
         f.nan_b.compute_at(item);
         f.nan_any.compute_at(item);
     }
-    f.scratch_bytes = nan_scan_bytes(f);
+    f.scratch_bytes = nan_scan_bytes(f) + carried_bytes(f);
     if (f.lowering) {
         f.a_maximum.compute_root();
         f.b_maximum.compute_root();
@@ -68,12 +77,21 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic"), jc("jc");
-    f.c.update(f.merge_stage)
+    RVar panels = f.blocks, blocks("blocks_of_panel");
+    Func merged = f.merged();
+    if (f.carries()) {
+        f.c.vectorize(f.j, lanes, tail).parallel(f.i);
+        f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
+        merged.compute_at(f.c, f.batch);
+        panels = RVar("panels");
+        merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.block / f.winner_block, tail);
+    }
+    merged.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
         .split(f.jo, jc, f.jo, std::max(1, tile.column_block / tile_columns), tail)
-        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, f.blocks, f.batch) // a row tile of A stays in the first-level cache
+        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, panels, f.batch) // a row tile of A stays in the first-level cache
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
@@ -81,18 +99,22 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .partition(jc, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
-        .partition(f.blocks, Partition::Never);
+        .partition(panels, Partition::Never);
+    if (f.carries()) // a tile meets all blocks of a panel while its accumulators are at hand
+        merged.update(f.merge_stage).reorder(f.ji, f.ii, blocks, f.jo).partition(blocks, Partition::Never);
     f.b_panel.bound(f.ji, 0, tile_columns)
         .reorder_storage(f.ji, f.k, f.jo, f.batch)
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(f.c, jc)
+        .compute_at(merged, jc)
         .partition(f.jo, Partition::Always);
-    f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    f.a_rows.compute_at(merged, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
     if (!f.packs_bits()) {
         // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
         f.a_rows.specialize(f.a_contiguous_in_k);
+        // Neighbours in i share cache lines: meet them before the lines are gone.
+        f.a_rows.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
     }
     if (!f.packs_bits() && !f.lowering) {
         f.b_panel.specialize(f.b_contiguous_in_j);
@@ -116,7 +138,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.c, f.jo)
+        .compute_at(f.carries() ? LoopLevel(merged, blocks) : LoopLevel(merged, f.jo))
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -127,6 +149,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         .unroll(f.ii)
         .partition(f.inside, Partition::Never)
         .unroll(f.inside, tile.unroll_k);
+    if (f.at)
+        f.at_tile.bound(f.ji, 0, tile_columns)
+            .bound(f.ii, 0, tile.rows)
+            .bound_extent(f.jo, 1)
+            .bound_extent(f.io, 1)
+            .compute_at(merged, f.jo)
+            .vectorize(f.ji, lanes)
+            .unroll(f.ji)
+            .unroll(f.ii);
     if (f.lowering) {
         scan_for_maxima(f, lanes);
         // An exp for each element: once, on all threads.
@@ -157,7 +188,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     const Expr b_panel = size * depth * min(columns, column_block);
     const Expr inside = f.lowering ? f.shape_threads() * (4 * size * tile_columns) : cast<int64_t>(0);
     const Expr packed = b_panel + b_bits + copies * a_block + a_bits + inside;
-    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f));
+    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f) + carried_bytes(f));
 }
 
 } // namespace nitrix

@@ -8,6 +8,8 @@ namespace nitrix {
 namespace family {
 class Contraction;
 class LogSumExp;
+struct Pointwise;
+class Refinement;
 } // namespace family
 
 struct ScheduleTable {
@@ -15,6 +17,8 @@ struct ScheduleTable {
     const ScheduleTable *parent;
     void (*contraction)(family::Contraction &op, int lanes) = nullptr;
     void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
+    void (*refinement)(family::Refinement &op, int lanes) = nullptr;
+    void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

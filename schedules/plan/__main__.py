@@ -59,10 +59,11 @@ def main() -> int:
     header = args.root / "runtime/include/nitrix/nitrix.h"
     _write(args.out / "exports.txt", write_exports(ops, header.read_text()))
     _write(args.out / "algebras.cpp", write_algebras(algebras))
-    lines = [f"set(NITRIX_OPS {' '.join(o.name for o in ops)})"]
-    lines += [f"set(NITRIX_AREA_{o.name} {o.area})" for o in ops]
+    compiled = [o for o in ops if not o.composed]
+    lines = [f"set(NITRIX_OPS {' '.join(o.name for o in compiled)})"]
+    lines += [f"set(NITRIX_AREA_{o.name} {o.area})" for o in compiled]
     lines += [f"set(NITRIX_TARGETS {' '.join(t.name for t in targets)})"]
-    lines += [f"set(NITRIX_VARIANTS_OF_{o.name}_{t.name})" for o in ops for t in targets]
+    lines += [f"set(NITRIX_VARIANTS_OF_{o.name}_{t.name})" for o in compiled for t in targets]
     for v in variants:
         key = f"{v.op.name}_{v.target.name}"
         lines.append(f"list(APPEND NITRIX_VARIANTS_OF_{key} {v.symbol})")

@@ -33,7 +33,9 @@ def _comment(op: Op) -> list[str]:
     lines += ["", f"Shapes: {op.shape}, leading dimensions broadcast. dtypes: {', '.join(op.dtypes)}."]
     for a in op.arguments:
         dtype = "the call's dtype" if a.dtype == "T" else a.dtype
-        lines.append(f"{a.name.lower()}: [..., {', '.join(a.dims)}], {dtype}, {a.role}: {a.doc}.")
+        optional = ", NULL leaves it out" if a.optional else ""
+        like = f", with {a.like.lower()}'s leading dimensions" if a.like else ""
+        lines.append(f"{a.name.lower()}: [..., {', '.join(a.dims)}], {dtype}, {a.role}{optional}{like}: {a.doc}.")
     if op.algebras:
         lines.append(f"semiring: one of {', '.join(op.algebras)}.")
     lines += [f"{a.name}: {a.doc}." for a in op.attributes]

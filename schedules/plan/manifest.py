@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "log_sum_exp", "stencil", "gather_reduce", "select")
+FAMILIES = ("contraction", "log_sum_exp", "refinement", "pointwise", "stencil", "gather_reduce", "select")
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
@@ -14,8 +14,8 @@ ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
-    "indirect_axis", "shape_classes", "orchestrated", "shape_function", "ranks",
-    "flops", "test", "benchmark", "internal",
+    "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
+    "flops", "test", "benchmark",
 }  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class Argument:
     dims: tuple[str, ...]  # core dimensions, outermost first; "*spatial" stands for as many as the op's rank
     optional: bool = False
     many: bool = False  # a list of arrays
+    like: str | None = None  # an output with the leading dimensions of that input, not with the broadcast ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +66,15 @@ class Op:
     shape_classes: tuple[ShapeClass, ...]
     backward: str | None = None
     orchestrated: bool = False
+    composed: bool = False  # by runtime/ops/<name>.cpp, of calls of other ops; no kernel of its own
+    internal: bool = False  # a kernel for other ops: no function of its own in C or Python
+    refuses: tuple[tuple[str, str], ...] = ()  # algebras that make no sense here, and why
     shape_function: str | None = None  # where a gufunc signature does not say it all
     ranks: tuple[int, ...] = ()  # what "*spatial" may stand for
     indirect_axis: str | None = None
     flops: str = ""  # of one item of the batch, as C++ over the dimensions
     test: str = ""  # what proves its variants right, as "path::name"
     benchmark: str = ""  # what measures it, as "path::name"
-    internal: bool = False  # a helper of an orchestrated op: no function of its own, not served by name
 
     @property
     def kebab(self) -> str:
@@ -116,7 +119,7 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
     for key in ("name", "role", "dtype", "doc"):
         if not isinstance(entry.get(key), str):
             _fail(where, f"an argument lacks {key!r}", f'write {key} = "..."')
-    unknown = set(entry) - {"name", "role", "dtype", "doc", "optional", "many", "dims"}
+    unknown = set(entry) - {"name", "role", "dtype", "doc", "optional", "many", "dims", "like"}
     if unknown:
         _fail(where, f"unknown key {sorted(unknown)[0]!r}", "remove it, or teach schedules/plan/manifest.py about it")
     where = f"{where} {entry['name']!r}"
@@ -125,7 +128,7 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
     _one_of(f"{where}: role", entry["role"], ROLES)
     _one_of(f"{where}: dtype", entry["dtype"], ("T", "index", *DTYPES))
     flags = [bool(entry.get(key)) for key in ("optional", "many")]
-    return Argument(entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags)
+    return Argument(entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags, entry.get("like"))
 
 
 def _groups(where: str, entry: dict) -> list[tuple[str, ...]]:
@@ -180,13 +183,14 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     unknown = set(entry) - OP_KEYS
     if unknown:
         _fail(where, f"unknown key {sorted(unknown)[0]!r}", f"known keys: {', '.join(sorted(OP_KEYS))}")
-    for key in ("area", "doc", "family"):
+    for key in ("area", "doc", *(() if entry.get("composed") else ("family",))):
         if not isinstance(entry.get(key), str) or not entry[key]:
             _fail(where, f"lacks {key!r}", f'write {key} = "..."')
     for key in ("dtypes", "arguments"):
         if not isinstance(entry.get(key), list) or not entry[key]:
             _fail(where, f"lacks {key!r}", f"write {key} = [...]")
-    _one_of(f"{where}: family", entry["family"], FAMILIES)
+    if not entry.get("composed"):
+        _one_of(f"{where}: family", entry["family"], FAMILIES)
     for dtype in entry["dtypes"]:
         _one_of(f"{where}: dtypes", dtype, DTYPES)
     chosen = entry.get("algebras", [])
@@ -216,15 +220,25 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     axis = entry.get("indirect_axis")
     if axis is not None and axis not in {d for a in arguments for d in a.dims}:
         _fail(f"{where}: indirect_axis", f"got {axis!r}", "write the name of a dimension of an argument")
+    for a in arguments:
+        like = [other for other in arguments if other.name == a.like and other.role in INPUT_ROLES]
+        if a.like is not None and (a.role in INPUT_ROLES or not like or like[0].dims != a.dims):
+            _fail(f"{where} argument {a.name!r}: like", f"got {a.like!r}",
+                  "write, at an output, the name of an input with the same core dimensions")  # fmt: skip
+    refuses = entry.get("refuses", {})
+    for algebra in refuses:
+        if algebra in chosen:
+            _fail(f"{where}: refuses", f"{algebra!r} is among the algebras", "leave it in one of the two")
     classes = tuple(_shape_class(where, c) for c in entry.get("shape_classes", [{"name": "any"}]))
     if not any(not c.when and not c.tolerance for c in classes):
         _fail(f"{where}: shape_classes", "no class serves every shape", 'add { name = "any" }')
     attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))
     return Op(
-        name, entry["area"], entry["doc"], entry["family"], entry.get("shape", "").replace(" ", ""), tuple(chosen),
+        name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""), tuple(chosen),
         tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
+        bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()),
         entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
-        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""), bool(entry.get("internal")),
+        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
     )  # fmt: skip
 
 

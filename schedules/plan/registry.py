@@ -15,20 +15,30 @@ def _op_tables(op: Op) -> list[str]:
     rows = []
     for a in op.arguments:
         dtype = -1 if a.dtype == "T" else DTYPES.index(a.dtype)
+        like = next((i for i, other in enumerate(op.arguments) if other.name == a.like), -1)
         indices = ", ".join(str(dims.index(d)) for d in a.dims)
         rows.append(
             f"    {{{quote(a.name)}, {quote(a.doc)}, Role::{a.role}, {dtype}, {str(a.optional).lower()}, "
-            f"{len(a.dims)}, {{{indices}}}}},"
+            f"{len(a.dims)}, {{{indices}}}, {like}}},"
         )
     lines = [f"static const Argument arguments_{op.name}[] = {{", *rows, "};"]
     lines.append(f"static const char *const dims_{op.name}[] = {{{', '.join(map(quote, dims))}}};")
     if op.attributes:
         rows = [f"    {{{quote(a.name)}, {quote(a.type)}, {quote(a.doc)}}}," for a in op.attributes]
         lines += [f"static const Attribute attributes_{op.name}[] = {{", *rows, "};"]
+    if op.refuses:
+        rows = [f"    {{{quote(algebra)}, {quote(why)}}}," for algebra, why in op.refuses]
+        lines += [f"static const AlgebraRefusal refusals_{op.name}[] = {{", *rows, "};"]
+    if op.composed:
+        lines.append(f"extern const Composition compose_{op.name};")
     return lines
 
 
-def _op_row(op: Op) -> str:
+def _mask(chosen: tuple[str, ...], known: list[str] | tuple[str, ...]) -> str:
+    return hex(sum(1 << known.index(name) for name in chosen))
+
+
+def _op_row(op: Op, algebras: list[str]) -> str:
     fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.shape)]
     fields += [f"arguments_{op.name}", str(len(op.arguments)), str(len(op.inputs)), f"dims_{op.name}"]
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
@@ -36,6 +46,9 @@ def _op_row(op: Op) -> str:
     fields.append(f"flops_{op.name}" if op.flops else "nullptr")
     fields.append(str(op.internal).lower())
     fields += [f"finish_{op.name}", f"finish_bytes_{op.name}"] if op.orchestrated else ["nullptr", "nullptr"]
+    fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
+    fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
+    fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
     return f"    {{{', '.join(fields)}}},"
 
 
@@ -72,7 +85,7 @@ def write_registry(ops: list[Op], algebras: list[str], targets: list[Target], va
                 out += _shape_function("bool", f"is_{op.name}_{c.name}", op, f"return {c.when};")
     for v in variants:
         out += _shape_function("int64_t", f"scratch_{v.symbol}", v.op, f'\n#include "{v.symbol}.facts"\n    ')
-    out += ["const Op ops[] = {", *map(_op_row, ops), "};", f"const int n_ops = {len(ops)};"]
+    out += ["const Op ops[] = {", *(_op_row(op, algebras) for op in ops), "};", f"const int n_ops = {len(ops)};"]
     out += ["const Algebra algebras[] = {", '#include "algebras.inc"', "};", f"const int n_algebras = {len(algebras)};"]
     for t in targets:
         names = ", ".join([*map(quote, t.cpu), "nullptr"])

@@ -70,6 +70,8 @@ def enumerate_variants(
     defined = dict(algebra_dtypes or {})
     chosen = []
     for op in ops:
+        if op.composed:
+            continue
         for algebra in op.algebras or ("",):
             known = defined.get(algebra, FLOATS) if algebra else op.dtypes
             if not set(known) & set(op.dtypes):

@@ -89,9 +89,9 @@ void compare_rows(const Variant &v, const Variant &naive, const std::vector<int6
         std::string at = std::string(v.id) + " " + samples::name(kind) + (layout.transposed ? " transposed" : "");
         for (const int64_t d : dims)
             at += " " + std::to_string(d);
-        EXPECT_EQ(samples::first_difference(one[o], two[o], v.dtype), -1) << at << ": one thread against two";
+        EXPECT_EQ(samples::first_difference(one[o], two[o], one[o].dtype()), -1) << at << ": one thread against two";
         if (!expected.empty()) {
-            EXPECT_EQ(samples::first_difference(one[o], expected[o], v.dtype), -1) << at << ": against naive";
+            EXPECT_EQ(samples::first_difference(one[o], expected[o], one[o].dtype()), -1) << at << ": against naive";
         }
     }
 }
@@ -103,7 +103,7 @@ TEST_P(EveryRow, HasTheBitsOfNaive) {
     if (!machine_has(v.target))
         GTEST_SKIP() << "this processor does not run " << targets[v.target].name;
     if (ops[v.op].internal)
-        GTEST_SKIP() << "a helper: log_matmul_test.cpp runs it through its op";
+        GTEST_SKIP() << "a helper: tests run it through its op";
     const Cell rows = cell(v.op, v.algebra, v.dtype);
     for (const auto &dims : shapes_of(ops[v.op])) {
         if (v.applies && !v.applies(dims.data()))

@@ -83,11 +83,15 @@ public:
                 std::memcpy(&bytes[4 * i], &f, 4);
             } else if (dtype_ == nitrix::DType::f64) {
                 std::memcpy(&bytes[8 * i], &v, 8);
+            } else if (dtype_ == nitrix::DType::i32) {
+                const int32_t index = static_cast<int32_t>(rng() % 12) - 1; // -1: none
+                std::memcpy(&bytes[4 * i], &index, 4);
             } else {
                 bytes[i] = draw_byte(kind, rng);
             }
         }
     }
+    nitrix::DType dtype() const { return dtype_; }
     DLTensor view() {
         static const DLDataType types[] = {
             {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};

@@ -46,6 +46,22 @@ def test_variant_meets_its_goldens(variant):
     assert not found, "\n".join([f"{variant.id}: {len(found)} of {len(problems)} outputs", *found])
 
 
+COMPOSED = [c for c in corpus.manifest_cells() if c not in CELLS and c.op in nitrix._ops.OPS]
+
+
+@pytest.mark.parametrize("backend", ["naive", "cpu"])
+@pytest.mark.parametrize("cell", COMPOSED, ids=str)
+def test_an_op_composed_of_others_meets_its_goldens(cell, backend):
+    bound = corpus.bounds()[cell, backend]
+    problems = []
+    for case in corpus.load(cell):
+        for name, got in call.call(cell, case.inputs, backend=backend).items():
+            dtype = str(case.outputs[name].dtype) if bound.kind == "exact" else cell.dtype
+            problems.append(corpus.mismatch(case, name, got, dtype, bound))
+    found = [p for p in problems if p]
+    assert problems and not found, "\n".join([f"{cell} on {backend}: {len(found)} of {len(problems)}", *found])
+
+
 def test_bits_are_the_pinned_ones():
     measured, problems = hashes.measure(VARIANTS)
     problems += hashes.compare(measured, hashes.read())

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 class Op:
@@ -8,6 +8,8 @@ class Op:
         inputs: Sequence[tuple[str, Sequence[str], str]],
         outputs: Sequence[tuple[str, Sequence[str], str]],
         attributes: Sequence[str],
+        optional: Sequence[str] = ...,
+        like: Mapping[str, str] = ...,
     ) -> None: ...
     def call(
         self,

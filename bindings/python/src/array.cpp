@@ -201,6 +201,11 @@ ArrayView &ArrayList::append_shape(DLDataType dtype, int ndim, const int64_t *sh
     return view;
 }
 
+void ArrayList::append_missing() {
+    views_[size_].tensor = {};
+    tensors_[size_++] = nullptr;
+}
+
 nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, const std::string &op) {
     int type = NPY_NOTYPE;
     for (const NamedDtype &named : named_dtypes)

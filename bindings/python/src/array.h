@@ -36,6 +36,9 @@ public:
     // Appends an array of this kind and shape that has no memory: what explain and workspace_size need of an output.
     ArrayView &append_shape(DLDataType dtype, int ndim, const int64_t *shape);
 
+    // An optional array that was left out.
+    void append_missing();
+
     int size() const { return size_; }
     ArrayView &operator[](int i) { return views_[i]; }
     DLTensor *const *tensors() const { return tensors_; }

@@ -1,5 +1,6 @@
 // The extension nitrix._nitrix: a thin layer over nitrix.h. What users see is in the package beside it.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -22,8 +23,10 @@ NB_MODULE(_nitrix, m) {
 
     nb::class_<Op>(m, "Op")
         .def(nb::init<std::string, const std::vector<Op::Argument> &, const std::vector<Op::Argument> &,
-                      std::vector<std::string>>(),
-             "name"_a, "inputs"_a, "outputs"_a, "attributes"_a)
+                      std::vector<std::string>, const std::vector<std::string> &,
+                      const std::map<std::string, std::string> &>(),
+             "name"_a, "inputs"_a, "outputs"_a, "attributes"_a, "optional"_a = std::vector<std::string>(),
+             "like"_a = std::map<std::string, std::string>())
         .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
         .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),

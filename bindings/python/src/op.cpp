@@ -36,7 +36,8 @@ struct Op::Inference {
 };
 
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
-       std::vector<std::string> attributes)
+       std::vector<std::string> attributes, const std::vector<std::string> &optional,
+       const std::map<std::string, std::string> &like)
     : name_(std::move(name)), attributes_(std::move(attributes)) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
@@ -49,11 +50,17 @@ Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<
     if (inputs_.empty() || outputs_.empty() || inputs_.size() + outputs_.size() > max_arrays ||
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
         raise(PyExc_ValueError, name_, ": too few or too many arrays, dimensions or type variables");
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+        inputs_[i].optional = std::find(optional.begin(), optional.end(), inputs_[i].name) != optional.end();
+        for (Operand &output : outputs_)
+            if (like.count(output.name) && like.at(output.name) == inputs_[i].name)
+                output.like = static_cast<int>(i);
+    }
 }
 
 Op::Operand Op::operand(const Argument &argument, std::vector<std::string> *type_variables) {
     const auto &[name, dims, dtype] = argument;
-    Operand operand{name, {}, -1, {}};
+    Operand operand{name, {}, -1, {}, false, -1};
     for (const std::string &dim : dims)
         operand.dims.push_back(index_of(&dim_names_, dim));
     if (!dtype_from_name(dtype, &operand.dtype))
@@ -121,15 +128,26 @@ void Op::read_inputs(nb::tuple inputs, ArrayList *arrays, Inference *found) cons
         raise(PyExc_TypeError, name_, ": takes ", plural(inputs_.size(), "array"), ", got ", inputs.size());
     for (size_t i = 0; i < inputs_.size(); ++i) {
         const Operand &operand = inputs_[i];
+        if (operand.optional && PyTuple_GET_ITEM(inputs.ptr(), i) == Py_None) {
+            arrays->append_missing();
+            continue;
+        }
         const DLTensor &tensor = arrays->append_input(PyTuple_GET_ITEM(inputs.ptr(), i), name_, operand.name).tensor;
         bind_dtype(operand, tensor.dtype, found);
         bind_shape(operand, tensor, found);
     }
 }
 
-void Op::shape_of(const Operand &output, const Inference &found, DLDataType *dtype, int *ndim, int64_t *shape) const {
+void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
+                  int64_t *shape) const {
     const int core = static_cast<int>(output.dims.size());
     *dtype = output.type_variable < 0 ? output.dtype : found.dtype[output.type_variable];
+    if (output.like >= 0) {
+        const DLTensor &tensor = (*arrays)[output.like].tensor;
+        *ndim = tensor.ndim;
+        std::copy(tensor.shape, tensor.shape + tensor.ndim, shape);
+        return;
+    }
     *ndim = found.batch_ndim + core;
     if (*ndim > max_dims)
         raise(PyExc_ValueError, name_, ": ", output.name, " would have ", *ndim, " dimensions; nitrix takes at most ",
@@ -145,7 +163,7 @@ void Op::read_out(nb::handle out, size_t i, const Inference &found, ArrayList *a
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(outputs_[i], found, &dtype, &ndim, shape);
+    shape_of(outputs_[i], found, arrays, &dtype, &ndim, shape);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));
@@ -177,7 +195,7 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
             DLDataType dtype;
             int ndim;
             int64_t shape[max_dims];
-            shape_of(outputs_[i], found, &dtype, &ndim, shape);
+            shape_of(outputs_[i], found, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
             arrays.append_output(array.ptr(), name_, outputs_[i].name);
             if (n == 1)
@@ -213,7 +231,7 @@ void Op::describe(nb::tuple inputs, ArrayList *arrays) const {
         DLDataType dtype;
         int ndim;
         int64_t shape[max_dims];
-        shape_of(output, found, &dtype, &ndim, shape);
+        shape_of(output, found, arrays, &dtype, &ndim, shape);
         arrays->append_shape(dtype, ndim, shape);
     }
 }
@@ -249,7 +267,8 @@ void Op::raise_status(nitrix_status status, const std::string &message, ArrayLis
     if (status == NITRIX_ERROR_TYPE)
         for (size_t i = 0; i < inputs_.size(); ++i) {
             const DLDataType dtype = (*arrays)[static_cast<int>(i)].tensor.dtype;
-            if (dtype.code == kDLInt || dtype.code == kDLUInt || dtype.code == kDLBool)
+            const bool given = dtype.bits > 0;
+            if (given && (dtype.code == kDLInt || dtype.code == kDLUInt || dtype.code == kDLBool))
                 python::raise_status(status, text(message, " (", inputs_[i].name, " is ", dtype_name(dtype),
                                                   "; nitrix does not promote dtypes: convert it, as in ",
                                                   inputs_[i].name, ".astype(numpy.float32))"));

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -19,7 +20,8 @@ public:
     using Argument = std::tuple<std::string, std::vector<std::string>, std::string>;
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
-       std::vector<std::string> attributes);
+       std::vector<std::string> attributes, const std::vector<std::string> &optional,
+       const std::map<std::string, std::string> &like);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -42,6 +44,8 @@ private:
         std::vector<int> dims; // indices into dim_names_
         int type_variable;     // index into a call's bindings, or -1: `dtype` it is
         DLDataType dtype;
+        bool optional = false; // an input that may be None
+        int like = -1;         // of an output: the input whose leading dimensions it has
     };
     struct Inference;
 
@@ -50,7 +54,8 @@ private:
     void bind_dtype(const Operand &operand, DLDataType dtype, Inference *found) const;
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
-    void shape_of(const Operand &output, const Inference &found, DLDataType *dtype, int *ndim, int64_t *shape) const;
+    void shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
+                  int64_t *shape) const;
     void read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
     void describe(nb::tuple inputs, ArrayList *arrays) const;

@@ -1,0 +1,353 @@
+// The vector-Jacobian product of semiring_matmul: dA and dB from dC. With w the weight of k in C[i, j],
+//   dA[i, k] = sum over j of dC[i, j] w[i, j, k],   dB[k, j] = sum over i of dC[i, j] w[i, j, k].
+// The gradient of a broadcast operand is summed over the broadcast dimensions, in their order.
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "error.h"
+#include "orchestrate.h"
+#include "run.h"
+
+namespace nitrix {
+
+namespace {
+
+enum { A, B, C, dC, winner, dA, dB };
+
+int64_t *full_shape(const Call &call, int64_t *shape, int64_t rows, int64_t columns) {
+    std::copy(call.batch, call.batch + call.batch_rank, shape);
+    shape[call.batch_rank] = rows;
+    shape[call.batch_rank + 1] = columns;
+    return shape;
+}
+
+// w = b or a: two products of the same kernel, with transposed operands.
+void real(Orchestrator &o, const Call &call) {
+    const Array *const x = call.arrays;
+    const BroadcastSum for_a(call, x[A], 2), for_b(call, x[B], 2);
+    sum_terms(o, for_a, x[dA], 2, [&](int64_t t, const Array &target) {
+        o.call("semiring_matmul", call.algebra, {for_a.term(x[dC], 2, t), transposed(for_a.term(x[B], 2, t)), target});
+    });
+    sum_terms(o, for_b, x[dB], 2, [&](int64_t t, const Array &target) {
+        o.call("semiring_matmul", call.algebra, {transposed(for_b.term(x[A], 2, t)), for_b.term(x[dC], 2, t), target});
+    });
+}
+
+// dA[i, k] = sum over j, in order, of the dC[i, j] whose index is k: a row of dA belongs to one thread.
+template <typename T>
+void scatter_rows(Orchestrator &o, const Call &call, const Array &index, const Array &dc, const Array &da) {
+    const BroadcastSum sum(call, da, 2);
+    const int r = call.batch_rank;
+    const int64_t m = da.shape[da.rank - 2], k = da.shape[da.rank - 1], n = index.shape[index.rank - 1];
+    o.parallel(sum.items() * m, [&](int64_t at) {
+        const int64_t item = at / m, i = at % m;
+        const Array to = sum.item_of_term(da, 2, item, 0);
+        T *const row = reinterpret_cast<T *>(to.data) + i * to.strides[r];
+        const int64_t step = to.strides[r + 1];
+        for (int64_t x = 0; x < k; ++x)
+            row[x * step] = 0;
+        for (int64_t t = 0; t < sum.terms(); ++t) {
+            const Array from = sum.item_of_term(dc, 2, item, t), which = sum.item_of_term(index, 2, item, t);
+            const T *const c = reinterpret_cast<const T *>(from.data) + i * from.strides[r];
+            const int32_t *const ix = reinterpret_cast<const int32_t *>(which.data) + i * which.strides[r];
+            for (int64_t j = 0; j < n; ++j)
+                if (const int64_t x = ix[j * which.strides[r + 1]]; x >= 0)
+                    row[x * step] += c[j * from.strides[r + 1]];
+        }
+    });
+}
+
+// dB[k, j] = sum over i, in order, of the dC[i, j] whose index is k: a band of columns belongs to one thread, narrow
+// enough to stay in the second-level cache.
+template <typename T>
+void scatter_columns(Orchestrator &o, const Call &call, const Array &index, const Array &dc, const Array &db) {
+    constexpr int64_t band = 128;
+    const BroadcastSum sum(call, db, 2);
+    const int r = call.batch_rank;
+    const int64_t k = db.shape[db.rank - 2], n = db.shape[db.rank - 1], m = index.shape[index.rank - 2];
+    const int64_t bands = (n + band - 1) / band;
+    o.parallel(sum.items() * bands, [&](int64_t at) {
+        const int64_t item = at / bands, first = at % bands * band, last = std::min(n, first + band);
+        const Array to = sum.item_of_term(db, 2, item, 0);
+        T *const columns = reinterpret_cast<T *>(to.data);
+        const int64_t down = to.strides[r], across = to.strides[r + 1];
+        for (int64_t x = 0; x < k; ++x)
+            for (int64_t j = first; j < last; ++j)
+                columns[x * down + j * across] = 0;
+        for (int64_t t = 0; t < sum.terms(); ++t) {
+            const Array from = sum.item_of_term(dc, 2, item, t), which = sum.item_of_term(index, 2, item, t);
+            for (int64_t i = 0; i < m; ++i) {
+                const T *const c = reinterpret_cast<const T *>(from.data) + i * from.strides[r];
+                const int32_t *const ix = reinterpret_cast<const int32_t *>(which.data) + i * which.strides[r];
+                for (int64_t j = first; j < last; ++j)
+                    if (const int64_t x = ix[j * which.strides[r + 1]]; x >= 0)
+                        columns[x * down + j * across] += c[j * from.strides[r + 1]];
+            }
+        }
+    });
+}
+
+// w = 1 at the winning k, 0 elsewhere: find it inside its block, then scatter.
+void tropical(Orchestrator &o, const Call &call) {
+    const Array *const x = call.arrays;
+    int64_t shape[max_rank];
+    full_shape(call, shape, call.dims[0], call.dims[2]);
+    const int rank = call.batch_rank + 2;
+    Array product = x[C], block = x[winner];
+    if (!block.given) {
+        product = o.scratch(call.dtype, shape, rank);
+        block = o.scratch(DType::i32, shape, rank);
+        o.call("semiring_matmul_carry", call.algebra, {x[A], x[B], product, block});
+    }
+    const Array index = o.scratch(DType::i32, shape, rank);
+    o.call("semiring_matmul_refine", call.algebra, {x[A], x[B], product, block, index});
+    if (call.dtype == DType::f64) {
+        scatter_rows<double>(o, call, index, x[dC], x[dA]);
+        scatter_columns<double>(o, call, index, x[dC], x[dB]);
+    } else {
+        scatter_rows<float>(o, call, index, x[dC], x[dA]);
+        scatter_columns<float>(o, call, index, x[dC], x[dB]);
+    }
+}
+
+// w = (a - b) / c for A, its negative for B, 0 where the distance is.
+template <typename T> void quotients(Orchestrator &o, const Call &call, const Array &out) {
+    const BroadcastSum all(call, out, 2);
+    const int r = call.batch_rank;
+    const int64_t m = out.shape[r], n = out.shape[r + 1];
+    o.parallel(all.items() * m, [&](int64_t at) {
+        const Array to = all.item_of_term(out, 2, at / m, 0), above = all.item_of_term(call.arrays[dC], 2, at / m, 0),
+                    below = all.item_of_term(call.arrays[C], 2, at / m, 0);
+        T *const w = reinterpret_cast<T *>(to.data) + at % m * to.strides[r];
+        const T *const x = reinterpret_cast<const T *>(above.data) + at % m * above.strides[r];
+        const T *const y = reinterpret_cast<const T *>(below.data) + at % m * below.strides[r];
+        for (int64_t j = 0; j < n; ++j) {
+            const T c = y[j * below.strides[r + 1]];
+            w[j] = c == 0 ? 0 : -x[j * above.strides[r + 1]] / c;
+        }
+    });
+}
+
+void euclidean(Orchestrator &o, const Call &call) {
+    const Array *const x = call.arrays;
+    int64_t shape[max_rank];
+    const Array w = o.scratch(call.dtype, full_shape(call, shape, call.dims[0], call.dims[2]), call.batch_rank + 2);
+    if (call.dtype == DType::f64)
+        quotients<double>(o, call, w);
+    else
+        quotients<float>(o, call, w);
+    const BroadcastSum for_a(call, x[A], 2), for_b(call, x[B], 2);
+    sum_terms(o, for_a, x[dA], 2, [&](int64_t t, const Array &target) {
+        o.call("semiring_matmul_differences", call.algebra,
+               {for_a.term(w, 2, t), transposed(for_a.term(x[B], 2, t)), for_a.term(x[A], 2, t), target});
+    });
+    sum_terms(o, for_b, x[dB], 2, [&](int64_t t, const Array &target) {
+        o.call("semiring_matmul_right_differences", call.algebra,
+               {transposed(for_b.term(x[A], 2, t)), for_b.term(w, 2, t), for_b.term(x[B], 2, t), target});
+    });
+}
+
+// to += x * y, element by element of matrices.
+template <typename T> void add_products(Orchestrator &o, const Array &to, const Array &x, const Array &y) {
+    const int r = to.rank - 2;
+    o.parallel(to.shape[r], [&](int64_t i) {
+        T *const z = reinterpret_cast<T *>(to.data) + i * to.strides[r];
+        const T *const f = reinterpret_cast<const T *>(x.data) + i * x.strides[x.rank - 2];
+        const T *const g = reinterpret_cast<const T *>(y.data) + i * y.strides[y.rank - 2];
+        for (int64_t j = 0; j < to.shape[r + 1]; ++j)
+            z[j * to.strides[r + 1]] += f[j] * g[j];
+    });
+}
+
+// One array in which every element is the same.
+Array constant(Orchestrator &o, const Call &call, int64_t rows, int64_t columns) {
+    const int64_t one = 1;
+    Array zero = o.scratch(call.dtype, &one, 1);
+    if (!o.dry)
+        fill(zero, 0);
+    zero.rank = 2;
+    zero.shape[0] = rows;
+    zero.shape[1] = columns;
+    zero.strides[0] = zero.strides[1] = 0;
+    return zero;
+}
+
+Array column_of(const Array &matrix, int64_t j) {
+    Array column = matrix;
+    column.rank = 1;
+    column.shape[0] = matrix.shape[matrix.rank - 2];
+    column.strides[0] = matrix.strides[matrix.rank - 2];
+    if (column.data)
+        column.data += j * matrix.strides[matrix.rank - 1] * dtype_bytes(matrix.dtype);
+    return column;
+}
+
+// w = exp(a + b - c), the softmax over k, never stored. With EA = exp(A - row maxima), EB = exp(B - column maxima) and
+// W = dC * exp(row + column - C): dA = EA * (W EB^T) and dB = EB * (EA^T W), products of REAL. An entry whose maxima
+// lie so far apart that EA or EB may have underflowed is left out there, and its terms are added one by one.
+template <typename T> class LogItem {
+public:
+    LogItem(Orchestrator &o, const Call &call)
+        : o_(o), call_(call), m_(call.dims[0]), k_(call.dims[1]), n_(call.dims[2]), real_(find_algebra("real")),
+          ea_(matrix(m_, k_)), eb_(matrix(k_, n_)), w_(matrix(m_, n_)), ga_(matrix(m_, k_)), gb_(matrix(k_, n_)),
+          row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(1, k_)), zero_(constant(o, call, 1, 1)), marked_(bits()) {}
+
+    void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
+        for (Array *x : {&a, &b, &c, &dc, &da, &db})
+            drop_leading(*x);
+        const int max_plus = find_algebra("tropical_max_plus");
+        o_.call("semiring_matmul", max_plus, {a, zeros(k_, 1), row_});
+        o_.call("semiring_matmul", max_plus, {zeros(1, k_), b, column_});
+        const Array row = column_of(row_, 0), column = column_of(transposed(column_), 0);
+        o_.call("semiring_matmul_log_operand", call_.algebra, {a, row, zeros(k_), ea_});
+        o_.call("semiring_matmul_log_operand", call_.algebra, {b, zeros(k_), column, eb_});
+        o_.call("semiring_matmul_log_weight", call_.algebra, {dc, c, row, column, w_});
+        const bool marked = take_marked();
+        o_.call("semiring_matmul", real_, {w_, transposed(eb_), ga_});
+        o_.call("semiring_matmul", real_, {transposed(ea_), w_, gb_});
+        add_products<T>(o_, da, ea_, ga_);
+        add_products<T>(o_, db, eb_, gb_);
+        if (o_.dry)
+            add_terms(0, 0, a, b, c, dc, da, db);
+        const uint32_t *const bits = reinterpret_cast<const uint32_t *>(marked_.data);
+        for (int64_t e = 0; marked && e < m_ * n_; ++e)
+            if (bits[e / 32] >> e % 32 & 1)
+                add_terms(e / n_, e % n_, a, b, c, dc, da, db);
+    }
+
+private:
+    using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+
+    Array matrix(int64_t rows, int64_t columns) {
+        const int64_t shape[] = {rows, columns};
+        return o_.scratch(call_.dtype, shape, 2);
+    }
+    Array bits() {
+        const int64_t words = (m_ * n_ + 31) / 32;
+        return o_.scratch(DType::i32, &words, 1);
+    }
+    Array zeros(int64_t rows, int64_t columns) const {
+        Array a = zero_;
+        a.shape[0] = rows;
+        a.shape[1] = columns;
+        return a;
+    }
+    Array zeros(int64_t count) const {
+        Array a = zero_;
+        a.rank = 1;
+        a.shape[0] = count;
+        return a;
+    }
+    static void drop_leading(Array &a) {
+        for (int d = 0; d < 2; ++d) {
+            a.shape[d] = a.shape[a.rank - 2 + d];
+            a.strides[d] = a.strides[a.rank - 2 + d];
+        }
+        a.rank = 2;
+    }
+
+    // Entries that carry the mark become 0, and a bit of marked_; false if there are none.
+    bool take_marked() {
+        if (o_.dry)
+            return false;
+        const Bits mark = static_cast<Bits>(algebras[call_.algebra].unresolved[sizeof(T) == 8]);
+        Bits *const w = reinterpret_cast<Bits *>(w_.data);
+        uint32_t *const bits = reinterpret_cast<uint32_t *>(marked_.data);
+        bool any = false;
+        for (int64_t e = 0; e < m_ * n_; ++e) {
+            if (e % 32 == 0)
+                bits[e / 32] = 0;
+            if (w[e] == mark) {
+                w[e] = 0;
+                bits[e / 32] |= uint32_t{1} << e % 32;
+                any = true;
+            }
+        }
+        return any;
+    }
+
+    void add_terms(int64_t i, int64_t j, const Array &a, const Array &b, const Array &c, const Array &dc,
+                   const Array &da, const Array &db) {
+        const auto entry = [&](const Array &matrix, int64_t row, int64_t column, bool across) {
+            Array part = matrix;
+            if (part.data)
+                part.data += (row * part.strides[0] + column * part.strides[1]) * static_cast<int64_t>(sizeof(T));
+            if (across) { // a column of a matrix as a row
+                part.shape[1] = matrix.shape[0];
+                part.strides[1] = matrix.strides[0];
+            }
+            part.shape[0] = 1;
+            return part;
+        };
+        Array value = entry(c, i, j, false), weight = entry(dc, i, j, false);
+        value.rank = weight.rank = 1;
+        o_.call("semiring_matmul_log_terms", call_.algebra,
+                {entry(a, i, 0, false), entry(b, 0, j, true), value, weight, terms_});
+        if (o_.dry)
+            return;
+        const T *const t = reinterpret_cast<const T *>(terms_.data);
+        T *const x = reinterpret_cast<T *>(da.data) + i * da.strides[0];
+        T *const y = reinterpret_cast<T *>(db.data) + j * db.strides[1];
+        for (int64_t k = 0; k < k_; ++k) {
+            x[k * da.strides[1]] += t[k];
+            y[k * db.strides[0]] += t[k];
+        }
+    }
+
+    Orchestrator &o_;
+    const Call &call_;
+    const int64_t m_, k_, n_;
+    const int real_;
+    const Array ea_, eb_, w_, ga_, gb_, row_, column_, terms_, zero_, marked_;
+};
+
+template <typename T> void log_sums(Orchestrator &o, const Call &call) {
+    const Array *const x = call.arrays;
+    if (!o.dry) {
+        fill(x[dA], 0);
+        fill(x[dB], 0);
+    }
+    // Items of an array that has every leading dimension: the products of one after the other, in their order.
+    Array full = x[C];
+    int64_t shape[max_rank];
+    full.rank = call.batch_rank + 2;
+    std::copy_n(full_shape(call, shape, call.dims[0], call.dims[2]), full.rank, full.shape);
+    const BroadcastSum all(call, full, 2);
+    LogItem<T> item(o, call);
+    for (int64_t i = 0; i < (o.dry ? 1 : all.items()); ++i) {
+        const auto at = [&](int argument) { return all.item_of_term(x[argument], 2, i, 0); };
+        item.run(at(A), at(B), at(C), at(dC), at(dA), at(dB));
+    }
+}
+
+void vjp(Orchestrator &o, const Call &call) {
+    bool empty = call.batch_size() == 0;
+    for (int d = 0; d < call.op->n_dims; ++d)
+        empty |= call.dims[d] == 0;
+    if (empty) {
+        if (!o.dry) {
+            fill(call.arrays[dA], 0);
+            fill(call.arrays[dB], 0);
+        }
+        return;
+    }
+    const char *const algebra = call.algebra_name();
+    if (!std::strcmp(algebra, "real"))
+        return real(o, call);
+    if (!std::strncmp(algebra, "tropical", 8))
+        return tropical(o, call);
+    if (!std::strcmp(algebra, "euclidean"))
+        return euclidean(o, call);
+    if (!std::strcmp(algebra, "log"))
+        return call.dtype == DType::f64 ? log_sums<double>(o, call) : log_sums<float>(o, call);
+    refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": no gradient for semiring '" + algebra + "'");
+}
+
+} // namespace
+
+extern const Composition compose_semiring_matmul_vjp;
+const Composition compose_semiring_matmul_vjp = Composed<vjp>::composition;
+
+} // namespace nitrix

@@ -1,0 +1,168 @@
+#include "orchestrate.h"
+
+#include <HalideRuntime.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "error.h"
+#include "run.h"
+#include "scratch.h"
+
+namespace nitrix {
+
+Orchestrator::Orchestrator(const Call &call, bool dry) : dry(dry), call_(call) {
+    install_halide_hooks();
+    kernel_.context = call.options.context;
+    kernel_.threads = call.options.threads; // and no workspace: that is carved up here
+}
+
+Orchestrator::~Orchestrator() {
+    for (void *block : blocks_)
+        scratch_release(kernel_, block);
+}
+
+Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
+    Array array;
+    array.given = true;
+    array.dtype = dtype;
+    array.rank = rank;
+    int64_t elements = 1;
+    for (int d = rank - 1; d >= 0; --d) {
+        array.shape[d] = shape[d];
+        array.strides[d] = elements;
+        elements *= shape[d];
+    }
+    // Whole cache lines, and room for a vector load that starts at the last element.
+    const size_t bytes = static_cast<size_t>(elements) * static_cast<size_t>(dtype_bytes(dtype));
+    const size_t block = (bytes + 128 + 63) / 64 * 64;
+    own_bytes_ += block;
+    if (dry)
+        return array;
+    if (call_.options.workspace && workspace_used_ + block <= call_.options.workspace_size) {
+        array.data = call_.options.workspace + workspace_used_;
+        workspace_used_ += block;
+        return array;
+    }
+    void *memory = scratch_allocate(kernel_, bytes);
+    if (!memory)
+        refuse(NITRIX_ERROR_MEMORY, std::string(call_.op->name) + ": out of scratch memory (" + std::to_string(bytes) +
+                                        " bytes); the output is incomplete");
+    blocks_.push_back(memory);
+    array.data = static_cast<char *>(memory);
+    return array;
+}
+
+void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array> arrays) {
+    Call inner;
+    inner.op_index = find_op(op);
+    inner.op = &ops[inner.op_index];
+    inner.algebra = algebra;
+    inner.dtype = call_.dtype;
+    inner.has_data = !dry;
+    std::copy(arrays.begin(), arrays.end(), inner.arrays);
+    bind_shapes(inner);
+    inner.options = call_.options;
+    if (dry) {
+        kernel_bytes_ = std::max(kernel_bytes_, workspace_bytes(inner));
+        return;
+    }
+    if (inner.options.workspace) {
+        inner.options.workspace += workspace_used_;
+        inner.options.workspace_size -= workspace_used_;
+    }
+    run(inner);
+}
+
+void Orchestrator::parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure) {
+    struct Chunks {
+        int64_t count, chunks;
+        void (*body)(int64_t, const void *);
+        const void *closure;
+    } chunks = {count, std::min<int64_t>(count, INT_MAX), body, closure};
+    halide_do_par_for(
+        &kernel_,
+        [](void *, int chunk, uint8_t *self) {
+            const Chunks &c = *reinterpret_cast<Chunks *>(self);
+            for (int64_t i = c.count * chunk / c.chunks; i < c.count * (chunk + 1) / c.chunks; ++i)
+                c.body(i, c.closure);
+            return 0;
+        },
+        0, static_cast<int>(chunks.chunks), reinterpret_cast<uint8_t *>(&chunks));
+}
+
+template <typename T> static void add_rows(Orchestrator &o, const Array &to, const Array &from) {
+    const int last = to.rank - 1;
+    int64_t rows = 1;
+    for (int d = 0; d < last; ++d)
+        rows *= to.shape[d];
+    o.parallel(rows, [&](int64_t row) {
+        T *x = reinterpret_cast<T *>(to.data);
+        const T *y = reinterpret_cast<const T *>(from.data);
+        for (int d = last - 1; d >= 0; --d) {
+            x += row % to.shape[d] * to.strides[d];
+            y += row % to.shape[d] * from.strides[d];
+            row /= to.shape[d];
+        }
+        for (int64_t i = 0; i < to.shape[last]; ++i)
+            x[i * to.strides[last]] += y[i * from.strides[last]];
+    });
+}
+
+void Orchestrator::add(const Array &to, const Array &from) {
+    if (to.dtype == DType::f64)
+        add_rows<double>(*this, to, from);
+    else
+        add_rows<float>(*this, to, from);
+}
+
+Array transposed(Array a) {
+    std::swap(a.shape[a.rank - 1], a.shape[a.rank - 2]);
+    std::swap(a.strides[a.rank - 1], a.strides[a.rank - 2]);
+    return a;
+}
+
+BroadcastSum::BroadcastSum(const Call &call, const Array &operand, int core) : rank_(call.batch_rank) {
+    const Array own = expand(operand, core);
+    for (int d = 0; d < rank_; ++d) {
+        sizes_[d] = call.batch[d];
+        summed_[d] = own.shape[d] == 1;
+        (summed_[d] ? terms_ : items_) *= sizes_[d];
+    }
+}
+
+Array BroadcastSum::expand(const Array &a, int core) const {
+    Array out = a;
+    const int missing = rank_ + core - a.rank;
+    out.rank = rank_ + core;
+    for (int d = 0; d < out.rank; ++d) {
+        out.shape[d] = d < missing ? 1 : a.shape[d - missing];
+        out.strides[d] = d < missing ? 0 : a.strides[d - missing];
+    }
+    return out;
+}
+
+void BroadcastSum::cut(Array &a, int64_t index, bool summed) const {
+    for (int d = rank_ - 1; d >= 0; --d) {
+        if (summed_[d] != summed)
+            continue;
+        if (a.shape[d] > 1 && a.data)
+            a.data += index % sizes_[d] * a.strides[d] * dtype_bytes(a.dtype);
+        a.shape[d] = 1;
+        index /= sizes_[d];
+    }
+}
+
+Array BroadcastSum::term(const Array &a, int core, int64_t index) const {
+    Array out = expand(a, core);
+    cut(out, index, true);
+    return out;
+}
+
+Array BroadcastSum::item_of_term(const Array &a, int core, int64_t item, int64_t index) const {
+    Array out = term(a, core, index);
+    cut(out, item, false);
+    return out;
+}
+
+} // namespace nitrix

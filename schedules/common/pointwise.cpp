@@ -1,0 +1,9 @@
+#include "schedules/common/pointwise.h"
+
+namespace nitrix {
+
+void whole_vectors(family::Pointwise &f, int lanes) {
+    f.out.vectorize(f.inner, lanes, Halide::TailStrategy::GuardWithIf).parallel(f.outer);
+}
+
+} // namespace nitrix
