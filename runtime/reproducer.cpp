@@ -69,7 +69,7 @@ std::string lower(const char *name) {
 
 // The line that loads an input with its dimensions in the order in memory that the caller's had.
 std::string load_line(const Array &a, const std::string &name, const std::string &folder) {
-    int order[max_rank], back[max_rank];
+    int order[max_rank] = {}, back[max_rank] = {};
     for (int d = 0; d < a.rank; ++d)
         order[d] = d;
     std::stable_sort(order, order + a.rank,

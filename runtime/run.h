@@ -5,7 +5,7 @@
 namespace nitrix {
 
 // Runs one variant on a bound call whose sizes are all positive; returns the most scratch bytes it held at once.
-int64_t run_variant(const Call &call, const Variant &variant);
+int64_t run_variant(const Call &original, const Variant &variant);
 
 // Runs the row of an internal op that belongs to `serving`'s target: same algebra and dtype, no batch, every size
 // positive; `arrays` in the helper's order.
