@@ -36,9 +36,7 @@ def hottest(assembly: str) -> list[str]:
 def variants(build: Path, target: str) -> list[Path]:
     # The small form is scalar on purpose: it serves products that fill no vector register.
     files = (build / "variants").glob(f"nitrix_semiring_matmul_*_any_{target}.s")
-    algebras = (
-        "boolean|euclidean|log|real|tropical_max_plus|tropical_min_plus"  # the product; helpers have another word
-    )
+    algebras = "boolean|euclidean|log|real|tropical_max_plus|tropical_min_plus"
     return sorted(p for p in files if re.match(rf"nitrix_semiring_matmul_(?:{algebras})_[fu]\d", p.name))
 
 
