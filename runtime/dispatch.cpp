@@ -153,8 +153,7 @@ bool is_loss(const Variant &v, Refusal refusal) {
     return false;
 }
 
-// The best target that this process may use: what a caller expects to be served by.
-static int wanted_target() {
+int wanted_target() {
     const int limit = environment().target;
     int best = 0;
     for (int t = 0; t < n_targets; ++t)

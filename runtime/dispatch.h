@@ -48,6 +48,9 @@ void report_fallback(const Call &call, const Choice &choice);
 // Whether this machine runs a target's code.
 bool machine_has(int target);
 
+// The best target that this process may use: what a caller expects to be served by.
+int wanted_target();
+
 void count_served(const Variant &variant);
 int64_t times_served(const Variant &variant);
 

@@ -41,10 +41,7 @@ void report_fallback(const Call &call, const Choice &choice) {
     const Environment &env = environment();
     const char *backend = call.options.backend ? call.options.backend : "cpu";
     const std::string shapes = signature_text(call), reason = reason_of(call, choice);
-    std::string wanted = std::strcmp(backend, "cpu") != 0 ? backend : "";
-    for (int t = n_targets - 1; t >= 0 && wanted.empty(); --t)
-        if (machine_has(t) && (env.target < 0 || targets[t].priority <= targets[env.target].priority))
-            wanted = targets[t].name;
+    const std::string wanted = std::strcmp(backend, "cpu") != 0 ? backend : targets[wanted_target()].name;
     const std::string got = targets[choice.variant->target].name;
     const std::string message = std::string("NitrixBackendFallback: ") + call.op->name + " " + shapes + " " +
                                 dtype_name(call.dtype) + ": wanted " + wanted + ", got " + got + ": " + reason;

@@ -1,5 +1,6 @@
 // semiring_matmul that remembers, for each C[i, j], in which block of k its winner lies: what the backward needs.
 #include "generators/core/op.h"
+#include "generators/core/product_operands.h"
 
 namespace nitrix {
 
@@ -10,22 +11,11 @@ public:
     Output<Halide::Buffer<void, 3>> c{"C"}, winner{"winner"};
 
     void generate() {
-        const Expr m = c.dim(1).extent(), n = c.dim(0).extent(), batch = c.dim(2).extent(), k = a.dim(0).extent();
-        a.dim(0).set_min(0).set_stride(Expr());
-        a.dim(1).set_min(0).set_extent(m);
-        a.dim(2).set_min(0).set_extent(batch);
-        b.dim(0).set_min(0).set_extent(n).set_stride(Expr());
-        b.dim(1).set_min(0).set_extent(k);
-        b.dim(2).set_min(0).set_extent(batch);
-        for (int d = 0; d < 3; ++d) {
-            c.dim(d).set_min(0);
-            winner.dim(d).set_min(0).set_extent(c.dim(d).extent());
-        }
+        const Expr m = c.dim(1).extent(), n = c.dim(0).extent(), k = a.dim(0).extent();
+        constrain_product(a, b, c);
+        constrain_like(winner, c);
         family::Contraction f(algebra(), a, b, c, m, n, k, winner);
-        f.a_contiguous_in_k = a.dim(0).stride() == 1;
-        f.a_contiguous_in_i = a.dim(1).stride() == 1;
-        f.b_contiguous_in_j = b.dim(0).stride() == 1;
-        f.b_contiguous_in_k = b.dim(1).stride() == 1;
+        note_strides(f, a, b);
         schedule_with(f);
     }
 };

@@ -1,5 +1,6 @@
 // index[i, j] = the smallest k of the block winner[i, j] with combine(A[i, k], B[k, j]) = C[i, j], -1 without one.
 #include "generators/core/op.h"
+#include "generators/core/product_operands.h"
 
 namespace nitrix {
 
@@ -10,19 +11,11 @@ public:
     Output<Halide::Buffer<void, 3>> index{"index"};
 
     void generate() {
-        const Expr m = index.dim(1).extent(), n = index.dim(0).extent(), batch = index.dim(2).extent();
+        const Expr m = index.dim(1).extent(), n = index.dim(0).extent();
         const Expr k = a.dim(0).extent();
-        a.dim(0).set_min(0).set_stride(Expr());
-        a.dim(1).set_min(0).set_extent(m);
-        a.dim(2).set_min(0).set_extent(batch);
-        b.dim(0).set_min(0).set_extent(n).set_stride(Expr());
-        b.dim(1).set_min(0).set_extent(k);
-        b.dim(2).set_min(0).set_extent(batch);
-        for (int d = 0; d < 3; ++d) {
-            index.dim(d).set_min(0);
-            c.dim(d).set_min(0).set_extent(index.dim(d).extent());
-            winner.dim(d).set_min(0).set_extent(index.dim(d).extent());
-        }
+        constrain_product(a, b, index);
+        constrain_like(c, index);
+        constrain_like(winner, index);
         c.dim(0).set_stride(Expr());
         winner.dim(0).set_stride(Expr());
         family::Refinement f(algebra(), a, b, c, winner, index, m, n, k);
