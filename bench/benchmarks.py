@@ -140,7 +140,9 @@ BENCHMARKS = {
     for b in (
         Benchmark("semiring_matmul", _matmul_cases, _matmul_call),
         Benchmark(
-            "semiring_matmul_carry", _square_cases("semiring_matmul_carry", 1), _with_index_call("semiring_matmul_carry")
+            "semiring_matmul_carry",
+            _square_cases("semiring_matmul_carry", 1),
+            _with_index_call("semiring_matmul_carry"),
         ),
         Benchmark(
             "semiring_matmul_argmax",

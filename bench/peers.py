@@ -192,6 +192,7 @@ def _bind_torch(problem: Problem) -> tuple[Call, np.ndarray]:
 
 TROPICAL = ("tropical_max_plus", "tropical_min_plus")
 
+
 def _bind_blas_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
     a, b, out = problem.a, problem.b, np.empty_like(problem.a)
     c, gradient, right = np.empty_like(problem.out), np.ones_like(problem.out), np.empty_like(b)
@@ -258,7 +259,12 @@ PEERS = (
     Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
     Peer("exp-matmul", ("log",), _bind_exp_matmul_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-3),
     Peer(
-        "gemm distance", ("euclidean",), _bind_gemm_distance_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-2
+        "gemm distance",
+        ("euclidean",),
+        _bind_gemm_distance_gradient,
+        op="semiring_matmul_vjp",
+        safe=False,
+        tolerance=1e-2,
     ),
 )
 

@@ -16,7 +16,9 @@ def _entry(op: str) -> dict:
     return tomllib.loads(corpus.MANIFEST.read_text())["op"][op]
 
 
-def call(cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | None = None, **more: str) -> dict[str, np.ndarray]:
+def call(
+    cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | None = None, **more: str
+) -> dict[str, np.ndarray]:
     """The outputs by name of nitrix.<area>.<op>, served by the variant of that id, or by nitrix's own choice.
 
     `more` are further keyword arguments of the function: backend="naive".

@@ -1,5 +1,6 @@
 // What the ops in runtime/ops share: calls of other ops, scratch memory, loops over threads, sums over broadcast
-// dimensions. One function serves the run and the estimate of its memory: in a dry run nothing is computed or allocated.
+// dimensions. One function serves the run and the estimate of its memory: in a dry run nothing is computed or
+// allocated.
 #pragma once
 
 #include <initializer_list>

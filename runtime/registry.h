@@ -69,7 +69,7 @@ struct Op {
     const AlgebraRefusal *refusals;
     int n_refusals;
     const Composition *composition; // nullptr: variants serve the op
-    uint32_t algebras, dtypes;        // bit sets of what the manifest gives it
+    uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
 };
 
 struct Algebra {

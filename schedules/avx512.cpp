@@ -18,7 +18,8 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 6, .vectors = 4, .unroll_k = 2}, lanes);
 }
 
-static const ScheduleTable avx512 = {"avx512", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
+static const ScheduleTable avx512 = {"avx512",     &naive_schedule, contraction,
+                                     stream_tiles, search_blocks,   whole_vectors};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

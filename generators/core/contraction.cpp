@@ -7,8 +7,8 @@ using namespace Halide;
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
                          std::optional<Func> winner)
     : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
-      b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type),
-      steps(this->depth) {}
+      b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)),
+      depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
 
 void Contraction::define_order() {
     blocks = RDom(0, (steps + block_length() - 1) / block_length(), "blocks");
@@ -99,7 +99,8 @@ void Contraction::merge_into_c(Expr part) {
 }
 
 Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
-    // The tile of `at` does not fit into registers beside the accumulators: as a subtrahend it stays in memory for free.
+    // The tile of `at` does not fit into registers beside the accumulators: as a subtrahend it stays in memory for
+    // free.
     if (from.defined())
         return weights_right ? fma(y, x - from, sum) : fma(x, y - from, sum);
     return product.accumulate({sum}, x, y)[0];
@@ -116,9 +117,8 @@ void Contraction::whole() {
         b_rows(j, k, batch) = truth(b(j, k, batch));
     }
     partial(j, i, ko, batch) = product.init(type)[0];
-    partial(j, i, ko, batch) =
-        step(partial(j, i, ko, batch), a_rows(clamped_k(), i, batch), b_rows(j, clamped_k(), batch),
-             at ? (*at)(j, i, batch) : Expr());
+    partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(), i, batch),
+                                    b_rows(j, clamped_k(), batch), at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));
 }
 

@@ -74,8 +74,8 @@ public:
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
     int block_length() const { return carries() ? winner_block : block; }
-    // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right, with
-    // one fma each, in the algebra REAL.
+    // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
+    // with one fma each, in the algebra REAL.
     std::optional<Func> at;
     bool weights_right = false;
     Func at_tile{"at_tile"};

@@ -1,4 +1,5 @@
-// The pointwise family: each element of the output from the same element of the inputs, broadcast along some dimensions.
+// The pointwise family: each element of the output from the same element of the inputs, broadcast along some
+// dimensions.
 #pragma once
 
 #include <Halide.h>

@@ -1,5 +1,5 @@
-// The refinement family: index[i, j] = the smallest k in the block winner[i, j] with combine(A[i, k], B[k, j]) == C[i, j],
-// -1 where there is none. What a product that carried its winning blocks is searched with afterwards.
+// The refinement family: index[i, j] = the smallest k in the block winner[i, j] with combine(A[i, k], B[k, j]) == C[i,
+// j], -1 where there is none. What a product that carried its winning blocks is searched with afterwards.
 #pragma once
 
 #include <Halide.h>
@@ -29,9 +29,9 @@ public:
     const Type type;
 
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"}, lane{"lane"};
-    RDom inside, steps, across;                   // k inside a block; vectors of a block; lanes of a vector
+    RDom inside, steps, across;                    // k inside a block; vectors of a block; lanes of a vector
     Func a_rows{"a_rows"}, b_columns{"b_columns"}; // copies, k innermost, NaN (which equals nothing) behind the end
-    Func in_lane{"in_lane"}, found{"found"};      // the smallest match of a lane, and of all
+    Func in_lane{"in_lane"}, found{"found"};       // the smallest match of a lane, and of all
 
     // Scratch bytes of one call as a function of the shape, set by the schedule.
     Expr scratch_bytes;

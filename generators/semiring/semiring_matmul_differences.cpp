@@ -1,5 +1,5 @@
-// out[i, j] = sum over k of weights[i, k] * (B[k, j] - at[i, j]): EUCLIDEAN's gradient for A. The difference is taken before
-// it is multiplied: weights B - at * sum(weights) would lose it between near neighbours.
+// out[i, j] = sum over k of weights[i, k] * (B[k, j] - at[i, j]): EUCLIDEAN's gradient for A. The difference is taken
+// before it is multiplied: weights B - at * sum(weights) would lose it between near neighbours.
 #include "generators/core/op.h"
 
 namespace nitrix {

@@ -1,6 +1,6 @@
-// out[i, j] = dC[i, j] * exp(row[i] + column[j] - C[i, j]): with the lowered operands EA and EB of LOG, the weight of k is
-// EA[i, k] * exp(row + column - C) * EB[k, j]. 0 where C is the identity, NaN where C is, and a mark where the operands
-// may have underflowed (the terms of that entry are then computed one by one).
+// out[i, j] = dC[i, j] * exp(row[i] + column[j] - C[i, j]): with the lowered operands EA and EB of LOG, the weight of k
+// is EA[i, k] * exp(row + column - C) * EB[k, j]. 0 where C is the identity, NaN where C is, and a mark where the
+// operands may have underflowed (the terms of that entry are then computed one by one).
 #include "generators/algebra/log.h"
 #include "generators/core/op.h"
 

@@ -1,5 +1,5 @@
-// out[i, j] = sum over k of (A[i, k] - at[i, j]) * weights[k, j]: EUCLIDEAN's gradient for B, in semiring_matmul_differences
-// the one for A.
+// out[i, j] = sum over k of (A[i, k] - at[i, j]) * weights[k, j]: EUCLIDEAN's gradient for B, in
+// semiring_matmul_differences the one for A.
 #include "generators/core/op.h"
 
 namespace nitrix {

@@ -1,13 +1,13 @@
 """Gradients of the matrix products of golden/references/semiring.py, and the winners of the tropical ones.
 
-semiring_matmul_vjp: dA[i, k] = sum over j of dC[i, j] w, dB[k, j] = sum over i, with C given (rounded to the dtype), and
+semiring_matmul_vjp: dA[i, k] = sum over j of dC[i, j] w, dB[k, j] = sum over i, with C given (rounded), and
     REAL       w = b and a. mpmath. Scale: the sum of |dC||w| + its length * smallest normal.
     LOG        w = exp(a + b - c), 0 where c is -inf. mpmath. Scale: the sum of |dC| w (1 + |a| + |b| + |c| + headroom),
                plus the sum of |dC| * the square of eps: weights that far below the others are rounded away.
     EUCLIDEAN  w = (a - b) / c and its negative, 0 where c is 0. mpmath. Scale: the sum of |dC||w|, plus its length *
                smallest normal.
     MAX_PLUS, MIN_PLUS  w = 1 at the smallest k that attains C, summed in order in the dtype. Exact.
-semiring_matmul_argmax, semiring_matmul_carry: that k, and k // 64; -1 where C is the identity or NaN (carry: the identity).
+semiring_matmul_argmax, semiring_matmul_carry: that k, and k // 64; -1 where C is the identity or NaN.
 """
 
 import re
@@ -36,7 +36,7 @@ def _first_winner(A: np.ndarray, B: np.ndarray, C: np.ndarray, identity: float) 
     for k in reversed(range(A.shape[-1])):
         with np.errstate(all="ignore"):
             found = np.where(A[..., :, k, None] + B[..., None, k, :] == C, np.int32(k), found)
-    return np.where(C == identity, np.int32(-1), found)
+    return np.where(identity == C, np.int32(-1), found)
 
 
 def _reduced(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -71,7 +71,7 @@ def _tropical(algebra: str, A: np.ndarray, B: np.ndarray, C: np.ndarray, dC: np.
 
 
 def _weights(algebra: str, a, b, c, top) -> tuple[object, object, object]:
-    """The weight for A, that for B, and what their rounding is relative to. `top`: the maxima of A's row and B's column."""
+    """The weights for A and B, and what their rounding is relative to. `top`: maxima of A's row and B's column, added."""
     if algebra == "real":
         return b, a, 1
     if algebra == "euclidean":

@@ -1,5 +1,6 @@
-// C = semiring_matmul(A, B) of a tropical algebra, and for each entry the smallest k that attains it: the product carries
-// its winning blocks, which are then searched. To carry k itself through the inner loop would double the product's time.
+// C = semiring_matmul(A, B) of a tropical algebra, and for each entry the smallest k that attains it: the product
+// carries its winning blocks, which are then searched. To carry k itself through the inner loop would double the
+// product's time.
 #include "orchestrate.h"
 #include "run.h"
 

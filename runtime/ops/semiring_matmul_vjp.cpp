@@ -192,7 +192,8 @@ public:
     LogItem(Orchestrator &o, const Call &call)
         : o_(o), call_(call), m_(call.dims[0]), k_(call.dims[1]), n_(call.dims[2]), real_(find_algebra("real")),
           ea_(matrix(m_, k_)), eb_(matrix(k_, n_)), w_(matrix(m_, n_)), ga_(matrix(m_, k_)), gb_(matrix(k_, n_)),
-          row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(1, k_)), zero_(constant(o, call, 1, 1)), marked_(bits()) {}
+          row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(1, k_)), zero_(constant(o, call, 1, 1)),
+          marked_(bits()) {}
 
     void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
         for (Array *x : {&a, &b, &c, &dc, &da, &db})

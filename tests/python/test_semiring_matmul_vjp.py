@@ -235,7 +235,7 @@ def test_memory_never_grows_with_all_three_sizes(semiring):
 
 def test_boolean_refuses():
     A = np.ones((2, 2), np.float32)
-    with pytest.raises(TypeError, match="semiring_matmul_vjp.*'semiring'.*truth values have no gradient"):
+    with pytest.raises(TypeError, match=r"semiring_matmul_vjp.*'semiring'.*truth values have no gradient"):
         semiring_matmul_vjp(A, A, A, A, semiring="boolean")
     A = A.astype(bool)
     with pytest.raises(TypeError, match="truth values have no gradient"):
