@@ -14,7 +14,13 @@ struct Log : StrictSemiring {
     static Expr is_finite(const Expr &x) { return Halide::abs(x) < infinity(x.type()); }
     static Expr weight(const Expr &v, const Expr &m) {
         const Expr shifted = v - select(is_finite(m), m, zero(m.type()));
-        return nitrix::exp_nonpositive(exact::ordered_min(shifted, zero(v.type())));
+        return factor(exact::ordered_min(shifted, zero(v.type())));
+    }
+    // exp, but 0 where the result would not be a normal number: those cost a microcode assist each, and beside the
+    // maximum, which adds 1, nothing of them remains. x is NaN: so is this.
+    static Expr factor(const Expr &x) {
+        const Expr least = exact::constant(x.type(), x.type().bits() == 64 ? -700 : -86);
+        return select(x < least, zero(x.type()), nitrix::exp_nonpositive(exact::ordered_max(x, least)));
     }
     static State init(Type t) { return {negative_infinity(t), zero(t)}; }
     static State update(State s, Expr v) { return merge(s, {v, weight(v, v)}); }
@@ -29,15 +35,11 @@ struct Log : StrictSemiring {
     // exp(a - row's maximum) times exp(b - column's maximum), summed as REAL. Where the maxima never meet, the sum
     // underflows: `smallest` is far enough above that for all terms that matter to have been normal numbers.
     static double smallest(Type t) { return t.bits() == 64 ? 1e-200 : 1e-24; }
-    static double least_exponent(Type t) { return t.bits() == 64 ? -700 : -86; } // below: 0, never a subnormal
 
     static Expr lowered_operand(const Expr &x, const Expr &maximum) {
         const Type t = x.type();
-        const Expr shifted = x - maximum;
-        const Expr factor = select(shifted < exact::constant(t, least_exponent(t)), zero(t),
-                                   nitrix::exp_nonpositive(shifted)); // x is NaN: so is this
         // A row without a finite maximum contributes nothing here and is left to the streaming form.
-        return select(is_finite(maximum), factor, exact::is_nan(x), x, zero(t));
+        return select(is_finite(maximum), factor(x - maximum), exact::is_nan(x), x, zero(t));
     }
     static Expr lowered_result(const Expr &sum, const Expr &row, const Expr &column) {
         const Type t = sum.type();

@@ -127,6 +127,10 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
     }
     if (f.packs_bits()) {
+        Var several("rows_of_a_task");
+        f.a_rows.compute_at(f.c, f.blocks)
+            .split(f.i, several, f.i, 16, tail)
+            .parallel(several); // small, costly to make
         f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
         f.b_bits.bound(f.ji, 0, tile_columns)
             .bound(f.bit, 0, f.word_bits)
@@ -180,14 +184,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
     const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;
     const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows, padded_depth = (depth + 15) / 16 * 16;
-    // Each thread packs its own block of rows, but for the lowering: there all threads pack all rows.
-    const Expr copies = f.lowering ? cast<int64_t>(1) : min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
-    const Expr a_block = size * padded_depth * (f.lowering ? rows : min(rows, row_block));
-    const Expr a_bits = f.packs_bits() ? f.word_bits * padded_depth : cast<int64_t>(0);
+    // Each thread packs its own block of rows; where packing is costly, all threads pack all rows once.
+    const bool all_rows = f.lowering || f.packs_bits();
+    const Expr copies = all_rows ? cast<int64_t>(1) : min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
+    const Expr a_block = size * padded_depth * (all_rows ? rows : min(rows, row_block));
+    const Expr a_bits = f.packs_bits() ? f.shape_threads() * (f.word_bits * padded_depth) : cast<int64_t>(0);
     const Expr b_bits = cast<int64_t>(f.packs_bits() ? f.word_bits * tile_columns : 0);
     const Expr b_panel = size * depth * min(columns, column_block);
     const Expr inside = f.lowering ? f.shape_threads() * (4 * size * tile_columns) : cast<int64_t>(0);
-    const Expr packed = b_panel + b_bits + copies * (a_block + a_bits) + inside;
+    const Expr packed = b_panel + b_bits + copies * a_block + a_bits + inside;
     f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f) + carried_bytes(f));
 }
 

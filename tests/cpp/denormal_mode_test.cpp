@@ -44,12 +44,14 @@ TEST(DenormalMode, OfTheCallerChangesNoBit) {
     const int op = find_op("semiring_matmul");
     for (int i = 0; i < n_variants; ++i) {
         const Variant &v = variants[i];
-        const int64_t dims[] = {13, 300, 37};
-        if (v.op != op || v.dtype == DType::u8 || !machine_has(v.target) || (v.applies && !v.applies(dims)))
+        if (v.op != op || v.dtype == DType::u8 || !machine_has(v.target))
             continue;
+        const int64_t dims[] = {13, 300, 37}, small[] = {7, 8, 5}; // m, k, n
+        const int64_t *size = v.applies && !v.applies(dims) ? small : dims;
+        ASSERT_TRUE(!v.applies || v.applies(size)) << v.id;
         for (const Kind kind : {Kind::denormal, Kind::nonfinite, Kind::wide}) {
             std::mt19937_64 rng(3);
-            Tensor a(v.dtype, {13, 300}), b(v.dtype, {300, 37});
+            Tensor a(v.dtype, {size[0], size[1]}), b(v.dtype, {size[1], size[2]});
             a.fill(kind, rng);
             b.fill(kind, rng);
             const Tensor expected = product(v, a, b, 0);
@@ -64,11 +66,12 @@ TEST(DenormalMode, OfTheCallerChangesNoBit) {
 // So that the test above can fail: what it compares holds denormals that flushing would lose.
 TEST(DenormalMode, MattersForTheseOperands) {
     const Cell rows = cell(find_op("semiring_matmul"), find_algebra("tropical_max_plus"), DType::f32);
+    const Variant &naive = variants[rows.first + rows.count - 1];
     std::mt19937_64 rng(3);
     Tensor a(DType::f32, {3, 4}), b(DType::f32, {4, 5});
     a.fill(Kind::denormal, rng);
     b.fill(Kind::denormal, rng);
-    const Tensor c = product(variants[rows.first + rows.count - 1], a, b, 0);
+    const Tensor c = product(naive, a, b, 0);
     int denormal = 0;
     for (int e = 0; e < 15; ++e) {
         float value = 0;
