@@ -2,8 +2,8 @@
 
 The layer is a product over MAX_PLUS, h[i, u] = max over pixels p of x[i, p] + w[p, u]: the dilation of image i by unit
 u, read at one place. Where a linear unit adds up everything it sees, this one answers with the single pixel that fits
-best, so its weights can be read: bright pixels of w are where the unit looks for ink. A linear layer over REAL turns
-the answers into classes. Both are trained by gradient descent through nitrix.semiring.semiring_matmul_vjp.
+best, so what it looks at can be read: the picture shows which pixels win. A linear layer over REAL turns the answers
+into classes. Both are trained by gradient descent through nitrix.semiring.semiring_matmul_vjp.
 
     python docs/examples/morphological_layer.py [picture.png]
 """
@@ -18,6 +18,7 @@ from nitrix.semiring import (
     REAL,
     TROPICAL_MAX_PLUS,
     semiring_matmul,
+    semiring_matmul_argmax,
     semiring_matmul_carry,
     semiring_matmul_vjp,
 )
@@ -86,7 +87,13 @@ def train(x: np.ndarray, y: np.ndarray, seed: int = 0, epochs: int = EPOCHS) -> 
     return weights, history
 
 
-def draw(file: Path, weights: list[np.ndarray], history: list[float], title: str) -> None:
+def attention(x: np.ndarray, elements: np.ndarray) -> np.ndarray:
+    """How often each pixel was a unit's answer, of shape (pixels, units): rows that never win do not matter."""
+    _, index = semiring_matmul_argmax(x, elements, semiring=TROPICAL_MAX_PLUS)
+    return np.stack([np.bincount(column, minlength=len(elements)) for column in index.T], axis=1) / len(x)
+
+
+def draw(file: Path, x: np.ndarray, weights: list[np.ndarray], history: list[float], title: str) -> None:
     import matplotlib
 
     matplotlib.use("Agg")  # no display needed
@@ -94,19 +101,19 @@ def draw(file: Path, weights: list[np.ndarray], history: list[float], title: str
 
     elements, classes, _ = weights
     pyplot.rcParams.update({"font.family": "DejaVu Sans", "font.size": 10})
-    figure = pyplot.figure(figsize=(11, 5.4), layout="constrained")
+    figure = pyplot.figure(figsize=(11, 6.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[2.2, 1])
-    left.suptitle("Structuring elements: where a unit looks for ink (its class: the one that it speaks for most)")
-    for axes, unit in zip(left.subplots(6, 12).flat, np.argsort(classes.argmax(axis=1), kind="stable"), strict=False):
-        # Far below the largest weight a pixel can never win: black is "does not look there".
-        axes.imshow(elements[:, unit].reshape(8, 8), cmap="magma", vmin=-1.2, vmax=0.4)
+    left.suptitle("The pixels that a unit answers with (and the digit that it speaks for most)", fontsize=11)
+    wins = attention(x, elements)
+    for axes, unit in zip(left.subplots(8, 12).flat, np.argsort(classes.argmax(axis=1), kind="stable"), strict=False):
+        axes.imshow(np.sqrt(wins[:, unit]).reshape(8, 8), cmap="magma", vmin=0, vmax=0.7)
         axes.set_title(classes[unit].argmax(), fontsize=8, pad=1)
         axes.set_axis_off()
     axes = right.subplots()
     axes.semilogy(np.arange(1, len(history) + 1), history, color="#d6006c")
     axes.set_xlabel("epoch")
     axes.set_ylabel("cross-entropy of the training digits")
-    axes.set_title(title)
+    axes.set_title(title, fontsize=11)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=100, facecolor="white", pil_kwargs={"optimize": True})
 
@@ -121,7 +128,7 @@ def main() -> None:
     score = accuracy(x[held_out], labels[held_out], weights)
     print(f"cross-entropy {history[0]:.3f} -> {history[-1]:.4f} in {len(history)} epochs")
     print(f"{score:.1%} of {len(held_out)} digits never seen before are told apart")
-    draw(file, weights, history, f"{score:.1%} of {len(held_out)} unseen digits right")
+    draw(file, x[learned], weights, history, f"{score:.1%} of {len(held_out)} unseen digits right")
     print(f"picture: {file}")
 
 

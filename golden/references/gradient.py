@@ -71,7 +71,7 @@ def _tropical(algebra: str, A: np.ndarray, B: np.ndarray, C: np.ndarray, dC: np.
 
 
 def _weights(algebra: str, a, b, c, top) -> tuple[object, object, object]:
-    """The weights for A and B, and what their rounding is relative to. `top`: maxima of A's row and B's column, added."""
+    """The weights for A and B, and what their rounding is relative to. `top`: maximum of A's row plus B's column."""
     if algebra == "real":
         return b, a, 1
     if algebra == "euclidean":

@@ -236,8 +236,8 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""),
         tuple(chosen), tuple(entry["dtypes"]), arguments, attributes, classes, backward,
-        bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()),
-        entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("internal")),
+        tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
         entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
     )  # fmt: skip
 
