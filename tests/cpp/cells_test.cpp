@@ -56,7 +56,7 @@ template <typename Visit> void each_cell(Visit &&visit) {
     for (int o = 0; o < n_ops; ++o)
         for (int a = ops[o].has_algebra ? 0 : -1; a < (ops[o].has_algebra ? n_algebras : 0); ++a)
             for (int d = 0; d < n_dtypes; ++d)
-                if (!ops[o].internal)
+                if (!ops[o].internal && !ops[o].composition) // a composed op has no rows: its parts are cells
                     visit(o, a, static_cast<DType>(d));
 }
 

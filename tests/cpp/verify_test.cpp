@@ -47,7 +47,7 @@ Error error_of(const Call &call, const Variant &v) {
 TEST(Verify, PassesEveryHonestVariant) {
     for (int i = 0; i < n_variants; ++i) {
         const Variant &v = variants[i];
-        if (!machine_has(v.target) || ops[v.op].internal)
+        if (!machine_has(v.target) || v.op != find_op("semiring_matmul")) // Product makes its calls
             continue;
         for (const int64_t size : {5, 40}) {
             samples::Product product(size, size + 3, size, {2}, v.dtype);
@@ -108,7 +108,7 @@ TEST(Verify, TellsZerosApart) {
 
 TEST(Verify, ComparesWithinTheRoundingClass) {
     for (int i = 0; i < n_variants; ++i) {
-        if (ops[variants[i].op].internal)
+        if (variants[i].op != find_op("semiring_matmul"))
             continue;
         samples::Product product(3, 3, 3, {}, variants[i].dtype);
         product.algebra = algebras[variants[i].algebra].name;
