@@ -262,7 +262,7 @@ def boolean_product(parallel: bool):
 
 @functools.cache
 def gradient(algebra: str):
-    """A compiled function (a, b, dc, da, db): a product (tropical or EUCLIDEAN) and both its gradients."""
+    """A compiled function (a, b, dc, da, db): a product over a tropical algebra or EUCLIDEAN, and its gradients."""
     jit = functools.partial(numba.njit, error_model="numpy", nogil=True)
     sign = -1 if algebra == "tropical_min_plus" else 1
 

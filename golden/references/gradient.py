@@ -1,14 +1,13 @@
-"""Gradients of the products of golden/references/semiring.py, and the winners of the tropical ones.
+"""Gradients of the matrix products of golden/references/semiring.py, and the winners of the tropical ones.
 
-semiring_matmul_vjp: dA[i, k] = sum over j of dC[i, j] w, dB[k, j] = sum over i, with C given in the dtype, and
+semiring_matmul_vjp: dA[i, k] = sum over j of dC[i, j] w, dB[k, j] = sum over i, with C given (rounded), and
     REAL       w = b and a. mpmath. Scale: the sum of |dC||w| + its length * smallest normal.
     LOG        w = exp(a + b - c), 0 where c is -inf. mpmath. Scale: the sum of |dC| w (1 + |a| + |b| + |c| + headroom),
                plus the sum of |dC| * the square of eps: weights that far below the others are rounded away.
     EUCLIDEAN  w = (a - b) / c and its negative, 0 where c is 0. mpmath. Scale: the sum of |dC||w|, plus its length *
                smallest normal.
     MAX_PLUS, MIN_PLUS  w = 1 at the smallest k that attains C, summed in order in the dtype. Exact.
-semiring_matmul_argmax, semiring_matmul_carry: that k, and k // 64; -1 where C is the identity or NaN (carry: the
-identity).
+semiring_matmul_argmax, semiring_matmul_carry: that k, and k // 64; -1 where C is the identity or NaN.
 """
 
 import re
@@ -72,7 +71,7 @@ def _tropical(algebra: str, A: np.ndarray, B: np.ndarray, C: np.ndarray, dC: np.
 
 
 def _weights(algebra: str, a, b, c, top) -> tuple[object, object, object]:
-    """The weights for A and B, and what their rounding is relative to. `top`: maxima of A's row and B's column."""
+    """The weights for A and B, and what their rounding is relative to. `top`: maximum of A's row plus B's column."""
     if algebra == "real":
         return b, a, 1
     if algebra == "euclidean":

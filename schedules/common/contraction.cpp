@@ -70,8 +70,13 @@ static void scan_for_nan(family::Contraction &f, int lanes) {
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
 
-void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes) {
+void register_tile(family::Contraction &f, const family::ContractionTile &full_tile, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
+    family::ContractionTile tile = full_tile;
+    if (f.at) { // a second operand as large as the accumulators: 2 * rows * vectors + rows + 1 registers
+        tile.rows = full_tile.vectors >= 4 ? 4 : 2;
+        tile.vectors = full_tile.vectors >= 4 ? 3 : 2;
+    }
     if (f.shape_class == "small")
         return plain_form(f);
     const int tile_columns = tile.vectors * lanes;

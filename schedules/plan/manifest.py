@@ -235,10 +235,9 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""),
-        tuple(chosen),
-        tuple(entry["dtypes"]), arguments, attributes, classes, backward, bool(entry.get("orchestrated")),
-        bool(entry.get("composed")), bool(entry.get("internal")), tuple(refuses.items()),
-        entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
+        tuple(chosen), tuple(entry["dtypes"]), arguments, attributes, classes, backward,
+        bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("internal")),
+        tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
         entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
     )  # fmt: skip
 
