@@ -21,7 +21,9 @@ def call(cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | Non
     entry = _entry(cell.op)
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
-    results = function(*inputs.values(), **algebra, variant=variant)
+    arrays = [a["name"] for a in entry["arguments"] if a["role"] == "input"]
+    options = {n: a.item() if a.dtype.kind == "U" else a.tolist() for n, a in inputs.items() if n not in arrays}
+    results = function(*(inputs[name] for name in arrays), **algebra, **options, variant=variant)
     names = [a["name"] for a in entry["arguments"] if a["role"] == "output"]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 

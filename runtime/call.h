@@ -24,7 +24,9 @@ struct Call {
     int algebra = -1;
     DType dtype = DType::f32;
     Array arrays[max_arguments];
-    int64_t dims[max_dims]; // the op's core dimensions
+    int64_t dims[max_dims]; // the op's core dimensions and what its shape rule derives
+    AttributeValue attributes[max_attributes];
+    int core_rank[max_arguments]; // of the arrays as given; bind_call then pads views of them to the arguments' ranks
     int batch_rank = 0;
     int64_t batch[max_rank]; // broadcast leading dimensions
     Options options;
@@ -38,6 +40,17 @@ struct Call {
     }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }
 };
+
+// The attribute of that name, which the op has.
+const AttributeValue &attribute(const Call &call, const char *name);
+
+// "semiring_conv: argument 'x': "
+std::string where(const Op &op, const char *argument);
+
+// The shape of one output from inputs and attributes alone: what the arrays and data pointers of outputs hold is
+// ignored.
+void infer_shape(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
+                 int n_attributes, int output, int64_t *shape, int *rank);
 
 Call bind_call(const char *op, DLTensor *const *arrays, int n_arrays, const nitrix_attribute *attributes,
                int n_attributes, const nitrix_options *options, bool has_data);

@@ -65,7 +65,8 @@ halide_type_t halide_type(DType dtype) {
 
 struct Buffers {
     halide_buffer_t buffer[max_arguments];
-    halide_dimension_t dims[max_arguments][max_dims + 1];
+    halide_dimension_t dims[max_arguments][max_core + 1];
+    int32_t scalars[max_dims];
 };
 
 // Kernels index with 32 bits: an extent or the reach of a stride beyond that is refused before any write.
@@ -85,7 +86,7 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         int64_t reach = 0;
         for (int c = 0; c < core; ++c) {
             const int d = a.rank - 1 - c;
-            const int64_t step = c == 0 && a.shape[d] == 1 ? 1 : a.strides[d]; // one element has any stride
+            const int64_t step = a.shape[d] == 1 ? 1 : a.strides[d]; // one element has any stride
             out.dims[i][c] = {0, to_32_bits(call, i, a.shape[d]), to_32_bits(call, i, step), 0};
             reach += (a.shape[d] - 1) * (a.strides[d] < 0 ? -a.strides[d] : a.strides[d]);
         }
@@ -101,13 +102,21 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         b.dimensions = core + 1;
         b.dim = out.dims[i];
     }
+    for (int i = 0; i < call.op->n_derived; ++i)
+        out.scalars[i] = static_cast<int32_t>(call.dims[call.op->n_dims + i]); // the shape rule keeps them in range
 }
 
-void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kernel) {
+// A kernel takes the user context, inputs, scalars, outputs.
+void launch(const Variant &variant, Buffers &buffers, const Op &op, KernelContext &kernel) {
     void *context = &kernel;
-    void *arguments[max_arguments + 1] = {&context};
-    for (int i = 0; i < n; ++i)
-        arguments[i + 1] = &buffers.buffer[i];
+    void *arguments[1 + max_arguments + max_dims] = {&context};
+    int n = 1;
+    for (int i = 0; i < op.n_inputs; ++i)
+        arguments[n++] = &buffers.buffer[i];
+    for (int i = 0; i < op.n_derived; ++i)
+        arguments[n++] = &buffers.scalars[i];
+    for (int i = op.n_inputs; i < op.n_arguments; ++i)
+        arguments[n++] = &buffers.buffer[i];
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -161,7 +170,7 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     int64_t index[max_rank] = {};
     for (;;) {
         kernel.workspace_used = mark;
-        launch(variant, buffers, call.op->n_arguments, kernel);
+        launch(variant, buffers, *call.op, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];

@@ -6,6 +6,7 @@
 // priority = 20
 #include "schedules/common/contraction.h"
 #include "schedules/common/schedule.h"
+#include "schedules/common/stencil.h"
 
 namespace nitrix {
 
@@ -13,7 +14,11 @@ namespace nitrix {
 // two-instruction step of the tropical algebras at 3 x 4.
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 5, .vectors = 2}, lanes); }
 
-static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction};
+static void stencil(family::Stencil &f, int lanes) {
+    stencil_tile(f, {.positions = 5, .vectors = 2}, {.positions = 1, .vectors = 8}, lanes);
+}
+
+static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stencil};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

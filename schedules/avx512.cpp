@@ -6,13 +6,18 @@
 // priority = 30
 #include "schedules/common/contraction.h"
 #include "schedules/common/schedule.h"
+#include "schedules/common/stencil.h"
 
 namespace nitrix {
 
 // 6 x 4 accumulators + 6 broadcasts + 1 of 32 registers; 8 x 3 and 12 x 2 lose 10 to 20 %.
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 6, .vectors = 4}, lanes); }
 
-static const ScheduleTable avx512 = {"avx512", &naive_schedule, contraction};
+static void stencil(family::Stencil &f, int lanes) {
+    stencil_tile(f, {.positions = 10, .vectors = 2}, {.positions = 1, .vectors = 8}, lanes);
+}
+
+static const ScheduleTable avx512 = {"avx512", &naive_schedule, contraction, stencil};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

@@ -8,6 +8,7 @@
 
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
+#include "generators/core/stencil.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -22,6 +23,7 @@ public:
     Param<std::string> schedule_name{"schedule", "naive"};
     Param<exact::FMA> rounding_mode{
         "rounding", exact::FMA::Fused, {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}}};
+    Param<std::string> shape_class{"shape_class", "any"};
     Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
     void configure() { rounding() = rounding_mode; }
@@ -34,6 +36,11 @@ protected:
 
     void schedule_with(family::Contraction &f) {
         find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::Stencil &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::stencil)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

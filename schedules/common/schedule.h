@@ -7,12 +7,14 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
-}
+class Stencil;
+} // namespace family
 
 struct ScheduleTable {
     const char *name;
     const ScheduleTable *parent;
     void (*contraction)(family::Contraction &op, int lanes) = nullptr;
+    void (*stencil)(family::Stencil &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

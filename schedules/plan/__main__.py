@@ -35,10 +35,11 @@ def main() -> int:
         ops = load(args.root / "generators/manifest.toml", algebras)
         targets = discover(args.root / "schedules", args.arch)
         variants = enumerate_variants(ops, targets, args.subset)
+        registry = write_registry(ops, algebras, targets, variants)
     except (ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1
-    _write(args.out / "registry_tables.cpp", write_registry(ops, algebras, targets, variants))
+    _write(args.out / "registry_tables.cpp", registry)
     _write(args.out / "include/nitrix/nitrix_ops.h", write_header(ops))
     _write(args.out / "nitrix_ops.cpp", write_wrappers(ops))
     _write(args.out / "algebras.cpp", write_algebras(algebras))

@@ -1,8 +1,8 @@
 """Writes the constant tables of runtime/registry.h."""
 
-from .manifest import DTYPES, Op
+from .manifest import DERIVED_DIMS, DTYPES, Attribute, Op
 from .targets import Target
-from .variants import SHORT, Variant
+from .variants import SHORT, PlanError, Variant
 
 
 def quote(text: str) -> str:
@@ -10,34 +10,65 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
+def _number(value: float | None, missing: str) -> str:
+    return missing if value is None else repr(float(value))
+
+
+def _attribute(op: Op, a: Attribute) -> list[str]:
+    lines, default = [], {"int": 0, "float": 0.0, "string": "", "ints": []}[a.type] if a.default is None else a.default
+    value = {
+        "int": f"{default}, 0, nullptr, nullptr, 0", "float": f"0, {default}, nullptr, nullptr, 0",
+        "string": f"0, 0, {quote(str(default))}, nullptr, 0",
+    }.get(a.type)  # fmt: skip
+    if a.type == "ints":
+        ints = "nullptr"
+        if default:
+            ints = f"default_{op.name}_{a.name}"
+            lines.append(f"static const int64_t {ints}[] = {{{', '.join(map(str, default))}}};")
+        value = f"0, 0, nullptr, {ints}, {len(default)}"
+    bounds = f"{_number(a.minimum, '-INFINITY')}, {_number(a.maximum, 'INFINITY')}"
+    kind = f"NITRIX_ATTRIBUTE_{a.type.upper()}"
+    row = f"    {{{quote(a.name)}, {quote(a.type)}, {quote(a.doc)}, {kind}, {{{value}}}, {bounds}}},"
+    return [*lines, row]
+
+
 def _op_tables(op: Op) -> list[str]:
     dims = list(op.dims)
+    if op.shape_function and op.shape_function not in DERIVED_DIMS:
+        raise PlanError(f"{op.name}: shape function {op.shape_function!r} is planned; runtime/shapes does not have it")
     rows = []
     for a in op.arguments:
         dtype = -1 if a.dtype == "T" else DTYPES.index(a.dtype)
-        indices = ", ".join(str(dims.index(d)) for d in a.dims)
+        names = op.expanded(a)
+        spatial = len(names) - len(a.dims) + 1 if len(names) > len(a.dims) else 0
+        indices = ", ".join(str(dims.index(d)) for d in names)
         rows.append(
             f"    {{{quote(a.name)}, {quote(a.doc)}, Role::{a.role}, {dtype}, {str(a.optional).lower()}, "
-            f"{len(a.dims)}, {{{indices}}}}},"
+            f"{len(names)}, {{{indices}}}, {spatial}}},"
         )
     lines = [f"static const Argument arguments_{op.name}[] = {{", *rows, "};"]
-    lines.append(f"static const char *const dims_{op.name}[] = {{{', '.join(map(quote, dims))}}};")
+    names = ", ".join(map(quote, [*dims, *op.derived_dims]))
+    lines.append(f"static const char *const dims_{op.name}[] = {{{names}}};")
     if op.attributes:
-        rows = [f"    {{{quote(a.name)}, {quote(a.type)}, {quote(a.doc)}}}," for a in op.attributes]
-        lines += [f"static const Attribute attributes_{op.name}[] = {{", *rows, "};"]
+        made = [_attribute(op, a) for a in op.attributes]
+        lines += [line for *defaults, _ in made for line in defaults]
+        lines += [f"static const Attribute attributes_{op.name}[] = {{", *[row for *_, row in made], "};"]
+    if op.shape_function:
+        lines.append(f"extern const ShapeRule {op.shape_function}_shape;")
     return lines
 
 
 def _op_row(op: Op) -> str:
-    fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.shape)]
+    fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.signature)]
     fields += [f"arguments_{op.name}", str(len(op.arguments)), str(len(op.inputs)), f"dims_{op.name}"]
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
     fields.append("true" if op.algebras else "false")
+    fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
     return f"    {{{', '.join(fields)}}},"
 
 
 def _shape_function(kind: str, name: str, op: Op, body: str) -> list[str]:
-    unpack = " ".join(f"const int64 {d} = d[{i}]; (void){d};" for i, d in enumerate(op.dims))
+    unpack = " ".join(f"const int64 {d} = d[{i}]; (void){d};" for i, d in enumerate([*op.dims, *op.derived_dims]))
     return [f"static {kind} {name}(const int64_t *d) {{", f"    {unpack}", f"    {body}", "}"]
 
 

@@ -8,6 +8,7 @@ class Op:
         inputs: Sequence[tuple[str, Sequence[str], str]],
         outputs: Sequence[tuple[str, Sequence[str], str]],
         attributes: Sequence[str],
+        shape_by_library: bool = ...,
     ) -> None: ...
     def call(
         self,

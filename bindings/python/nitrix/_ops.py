@@ -12,7 +12,7 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] != "input"]
     # An op over algebras takes its algebra as one more attribute.
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes)
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, entry["shape_by_library"])
 
 
 _info = json.loads(_nitrix.info())

@@ -22,8 +22,8 @@ NB_MODULE(_nitrix, m) {
 
     nb::class_<Op>(m, "Op")
         .def(nb::init<std::string, const std::vector<Op::Argument> &, const std::vector<Op::Argument> &,
-                      std::vector<std::string>>(),
-             "name"_a, "inputs"_a, "outputs"_a, "attributes"_a)
+                      std::vector<std::string>, bool>(),
+             "name"_a, "inputs"_a, "outputs"_a, "attributes"_a, "shape_by_library"_a = false)
         .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
         .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),

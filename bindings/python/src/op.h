@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "nitrix/nitrix.h"
+#include "options.h"
 
 namespace nitrix::python {
 
@@ -19,7 +20,7 @@ public:
     using Argument = std::tuple<std::string, std::vector<std::string>, std::string>;
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
-       std::vector<std::string> attributes);
+       std::vector<std::string> attributes, bool shape_by_library);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -50,16 +51,19 @@ private:
     void bind_dtype(const Operand &operand, DLDataType dtype, Inference *found) const;
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
-    void shape_of(const Operand &output, const Inference &found, DLDataType *dtype, int *ndim, int64_t *shape) const;
-    void read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const;
+    void shape_of(size_t output, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
+                  DLDataType *dtype, int *ndim, int64_t *shape) const;
+    void read_out(nb::handle out, size_t i, const Inference &found, const AttributeList &attributes,
+                  ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
-    void describe(nb::tuple inputs, ArrayList *arrays) const;
+    void describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const;
     [[noreturn]] void raise_status(nitrix_status status, const std::string &message, ArrayList *arrays) const;
     std::string signature() const;
 
     std::string name_;
     std::vector<Operand> inputs_, outputs_;
     std::vector<std::string> attributes_, dim_names_;
+    bool shape_by_library_; // no gufunc signature: nitrix_output_shape knows the rule
 };
 
 } // namespace nitrix::python
