@@ -207,12 +207,12 @@ template <class Work> double on_threads(int threads, Work work) {
 
 // The best of short slices: a limit is what the machine reaches when nothing interrupts it.
 template <class Step> double best_rate(double seconds, double units_per_step, Step step) {
-    constexpr int slices = 5;
+    constexpr int slices = 50; // short enough that one or other is not interrupted
     long steps = 1;
     for (;; steps *= 2) { // as many steps as fill a slice; also warms up
         const auto start = Clock::now();
         step(steps);
-        if (seconds_since(start) > seconds / (4 * slices) || steps > (1L << 40))
+        if (seconds_since(start) > seconds / (2 * slices) || steps > (1L << 40))
             break;
     }
     double best = 0;

@@ -99,7 +99,7 @@ void check_no_self_overlap(const Array &output, const char *name) {
     if (output.empty())
         return;
     // Sorted by stride, each dimension must step over all that the smaller ones reach.
-    int order[max_rank], n = 0;
+    int order[max_rank] = {}, n = 0;
     for (int d = 0; d < output.rank; ++d)
         if (output.shape[d] > 1)
             order[n++] = d;

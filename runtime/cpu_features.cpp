@@ -12,7 +12,7 @@ namespace nitrix {
 #if defined(__x86_64__)
 #define NITRIX_FEATURES(X)                                                                                             \
     X("sse4.1")                                                                                                        \
-    X("avx") X("avx2") X("fma") X("f16c") X("avx512f") X("avx512bw") X("avx512cd") X("avx512dq") X("avx512vl")
+    X("avx") X("avx2") X("fma") X("avx512f") X("avx512bw") X("avx512cd") X("avx512dq") X("avx512vl")
 #define NITRIX_NAME(name) name,
 const char *const known_cpu_features[] = {NITRIX_FEATURES(NITRIX_NAME) nullptr};
 

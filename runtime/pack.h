@@ -17,7 +17,7 @@ int64_t packed_bytes(const Call &call);
 // A call whose outputs all have unit inner stride. store() copies them to the caller's arrays.
 class PackedOutputs {
 public:
-    PackedOutputs(const Call &call, KernelContext &kernel);
+    PackedOutputs(const Call &original, KernelContext &kernel);
     ~PackedOutputs();
     PackedOutputs(const PackedOutputs &) = delete;
     PackedOutputs &operator=(const PackedOutputs &) = delete;

@@ -21,11 +21,11 @@ struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int8_t dtype; // a DType, or -1: the dtype of the call
+    int dtype; // a DType, or -1: the dtype of the call
     bool optional;
-    int8_t rank; // core dimensions
-    int8_t dims[max_core];
-    int8_t spatial; // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
+    int rank; // core dimensions
+    int dims[max_core];
+    int spatial; // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
 };
 
 // The value of an attribute; which member counts is a matter of its kind. One INT may stand for INTS.

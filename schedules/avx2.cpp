@@ -1,7 +1,7 @@
 // [target]
 // arch = ["x86-64"]
 // halide = ["sse41", "avx", "f16c", "fma", "avx2"]
-// cpu = ["avx2", "fma", "f16c"]
+// cpu = ["avx2", "fma"]
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"
@@ -12,7 +12,9 @@ namespace nitrix {
 
 // 5 x 2 accumulators + 5 broadcasts + 1 = 16 registers; 6 x 2 spills (0.64 of the speed), and so does the
 // two-instruction step of the tropical algebras at 3 x 4.
-static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 5, .vectors = 2}, lanes); }
+static void contraction(family::Contraction &f, int lanes) {
+    register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
+}
 
 static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 5, .vectors = 2}, {.positions = 1, .vectors = 8}, lanes);

@@ -26,10 +26,17 @@ struct Semiring {
     static constexpr bool strict = false;
     // True where the monoid drops a NaN instead of keeping it (an ordered max): ops then poison such outputs.
     static constexpr bool drops_nan = false;
+    // True where elements are truth values and every function works bit by bit: ops may then pack 32 into a word.
+    static constexpr bool bit_packed = false;
+    // Registers that one step needs beside its operands and accumulator, for schedules that fill the register file.
+    static constexpr int temporaries = 0;
+    // How far the two sides of a law may lie apart: 0, except where exp or log rounds.
+    static constexpr double tolerance = 0;
     static std::optional<double> annihilator() { return std::nullopt; }
 };
 
-// The author's claim that combine is associative and distributes over the monoid, so that a reduction may be split.
+// The author's claim that combine is associative and distributes over the monoid, so that a reduction may be split:
+// nitrix_describe tries it on samples (laws.h), and a false claim fails the build.
 struct StrictSemiring : Semiring {
     static constexpr bool strict = true;
 };
@@ -41,7 +48,7 @@ inline exact::FMA &rounding() {
 }
 inline Expr fma(Expr a, Expr b, Expr c) { return exact::fma(rounding(), std::move(a), std::move(b), std::move(c)); }
 
-inline Expr infinity(Type t) { return exact::constant(t, std::numeric_limits<double>::infinity()); }
+using exact::infinity;
 inline Expr negative_infinity(Type t) { return exact::constant(t, -std::numeric_limits<double>::infinity()); }
 inline Expr zero(Type t) { return Halide::Internal::make_zero(t); }
 
@@ -51,6 +58,9 @@ public:
     virtual std::string name() const = 0;
     virtual bool strict() const = 0;
     virtual bool drops_nan() const = 0;
+    virtual bool bit_packed() const = 0;
+    virtual int temporaries() const = 0;
+    virtual double tolerance() const = 0;
     virtual std::optional<double> annihilator() const = 0;
     virtual State init(Type t) const = 0;
     virtual Expr combine(Expr a, Expr b) const = 0;
@@ -74,6 +84,9 @@ public:
     std::string name() const override { return name_; }
     bool strict() const override { return T::strict; }
     bool drops_nan() const override { return T::drops_nan; }
+    bool bit_packed() const override { return T::bit_packed; }
+    int temporaries() const override { return T::temporaries; }
+    double tolerance() const override { return T::tolerance; }
     std::optional<double> annihilator() const override { return T::annihilator(); }
     State init(Type t) const override { return T::init(t); }
     Expr combine(Expr a, Expr b) const override { return T::combine(a, b); }

@@ -6,20 +6,42 @@ using namespace Halide;
 
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth)
     : algebra(algebra), a(std::move(a)), b(std::move(b)), c(std::move(c)), rows(std::move(rows)),
-      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()) {}
+      columns(std::move(columns)), depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
 
 void Contraction::define_order() {
-    blocks = RDom(0, (depth + block - 1) / block, "blocks");
+    blocks = RDom(0, (steps + block - 1) / block, "blocks");
     inside = RDom(0, block, "inside");
-    inside.where(ko * block + inside < depth); // TrimNoOps turns this into the loop's bound
+    inside.where(ko * block + inside < steps); // TrimNoOps turns this into the loop's bound
 }
 
 // Bounds inference does not see the predicate of `inside`.
-Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block + inside, 0, depth - 1); }
+Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block + inside, 0, steps - 1); }
+
+// Any byte but 0 is true.
+Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(type, value != 0) : value; }
+
+// Which k lies in bit `bit` of word `k`. Neighbours in k are neighbours in words, so that packing works on whole
+// vectors. Bits beyond the depth repeat the last k: both operands do, and or is idempotent.
+Expr Contraction::packed_k() const { return likely(min(bit * steps + k, depth - 1)); }
+
+static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
+    Expr word;
+    for (int b = 0; b < Contraction::word_bits; b += 8) {
+        Expr byte = byte_of_bit(b) & cast<uint8_t>(1);
+        for (int i = 1; i < 8; ++i)
+            byte = byte | (byte_of_bit(b + i) & cast<uint8_t>(1 << i));
+        const Expr part = cast<uint32_t>(byte) << cast<uint32_t>(b);
+        word = word.defined() ? word | part : part;
+    }
+    return word;
+}
 
 void Contraction::merge_into_c(Expr part) {
-    c(j, i, batch) = algebra.init(type)[0];
-    c(j, i, batch) = algebra.merge({c(j, i, batch)}, {std::move(part)})[0];
+    if (packs_bits())
+        part = cast(type, part != 0);
+    c(j, i, batch) = undef(type); // the first block does not read C: no pass to initialise it
+    const Expr before = select(Expr(blocks) == 0, algebra.init(type)[0], c(j, i, batch));
+    c(j, i, batch) = algebra.merge({before}, {std::move(part)})[0];
     merge_stage = 0;
     int stages = 1;
     if (!algebra.finalize_is_identity()) {
@@ -51,18 +73,31 @@ void Contraction::merge_into_c(Expr part) {
 void Contraction::whole() {
     define_order();
     partial(j, i, ko, batch) = algebra.init(type)[0];
-    partial(j, i, ko, batch) =
-        algebra.accumulate({partial(j, i, ko, batch)}, a(clamped_k(), i, batch), b(j, clamped_k(), batch))[0];
+    partial(j, i, ko, batch) = algebra.accumulate({partial(j, i, ko, batch)}, truth(a(clamped_k(), i, batch)),
+                                                  truth(b(j, clamped_k(), batch)))[0];
     merge_into_c(partial(j, i, blocks, batch));
 }
 
 void Contraction::tiled(const ContractionTile &tile, int lanes) {
+    if (algebra.bit_packed()) {
+        element = UInt(word_bits);
+        steps = (depth + word_bits - 1) / word_bits;
+    }
     define_order();
     const int tile_rows = tile.rows, tile_columns = tile.vectors * lanes;
     // Clamped reads: an edge tile computes duplicates that the guarded store drops.
-    a_rows(k, i, batch) = a(k, likely(min(i, rows - 1)), batch);
-    b_panel(ji, k, jo, batch) = b(likely(min(jo * tile_columns + ji, columns - 1)), k, batch);
-    partial(ji, ii, jo, io, ko, batch) = algebra.init(type)[0];
+    const Expr row = likely(min(i, rows - 1)), column = likely(min(jo * tile_columns + ji, columns - 1));
+    if (packs_bits()) {
+        const Expr ones = cast<uint8_t>(255), none = cast<uint8_t>(0);
+        a_bits(k, bit, i, batch) = select(a(packed_k(), row, batch) != 0, ones, none);
+        b_bits(ji, bit, k, jo, batch) = select(b(column, packed_k(), batch) != 0, ones, none);
+        a_rows(k, i, batch) = word_of([&](int bit) { return a_bits(k, bit, i, batch); });
+        b_panel(ji, k, jo, batch) = word_of([&](int bit) { return b_bits(ji, bit, k, jo, batch); });
+    } else {
+        a_rows(k, i, batch) = a(k, row, batch);
+        b_panel(ji, k, jo, batch) = b(column, k, batch);
+    }
+    partial(ji, ii, jo, io, ko, batch) = algebra.init(element)[0];
     partial(ji, ii, jo, io, ko, batch) =
         algebra.accumulate({partial(ji, ii, jo, io, ko, batch)}, a_rows(clamped_k(), io * tile_rows + ii, batch),
                            b_panel(ji, clamped_k(), jo, batch))[0];

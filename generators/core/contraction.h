@@ -22,7 +22,8 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 192; // rows of A that stay in the second-level cache
+    int row_block = 48;     // rows of A that are packed together
+    int column_block = 512; // columns of B that stay in the second-level cache
 };
 
 class Contraction {
@@ -41,7 +42,11 @@ public:
     const Func a, b;
     Func c;
     const Expr rows, columns, depth;
-    const Type type;
+    const Type type; // of the arrays
+    Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
+
+    // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
+    Expr a_contiguous_in_k, b_contiguous_in_j, b_contiguous_in_k;
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
@@ -49,6 +54,8 @@ public:
     RDom blocks, inside;                                  // blocks of k, k inside a block
     Func partial{"partial"};                              // one block's reduction
     Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
+    Var bit{"bit"};                                       // of a word
+    Func a_bits{"a_bits"}, b_bits{"b_bits"};              // bytes of ones where an element is true
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
@@ -59,10 +66,17 @@ public:
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
+    bool packs_bits() const { return element != type; }
+    static constexpr int word_bits = 32;
+
 private:
     void define_order();
     void merge_into_c(Expr part);
     Expr clamped_k() const;
+    Expr truth(Expr value) const;
+    Expr packed_k() const;
+
+    Expr steps; // length of the reduction in elements
 };
 
 } // namespace nitrix::family

@@ -1,37 +1,47 @@
-// Scalar arithmetic whose bits do not depend on the schedule: docs/exactness.md.
+// Arithmetic that gives the same bits from every schedule: fma, max, min, exp and log as Halide Exprs.
+//
+// Compile every pipeline that uses this header with Target::StrictFloat, and call no other fma, max, min, exp or log on
+// floats: those of Halide may be contracted, reordered or lowered to instructions that disagree on NaN and -0.
+// Everything here is made of single IEEE operations, so a result depends on the operands and the FMA mode only; the
+// vector width, the unrolling and the target do not matter. Accuracy is in docs/exactness.md.
 #pragma once
 
 #include <Halide.h>
 
 namespace nitrix::exact {
 
-using Halide::Expr;
-using Halide::Type;
+// How a * b + c is rounded. Fused and Emulated give the same bits, Unfused is a result class of its own.
+enum class FMA {
+    Fused,    // once, by the target's instruction; without one LLVM calls libm for each lane, so only with Target::FMA
+    Unfused,  // twice: the product, then the sum
+    Emulated, // once, without the instruction: 8 to 30 times slower, for reproducing Fused on other machines
+};
 
-// How a*b + c rounds. Fused: once (needs FMA hardware or libm). Unfused: twice, for targets without FMA.
-enum class FMA { Fused, Unfused };
+// `value` rounded to `type`.
+Halide::Expr constant(Halide::Type type, double value);
+Halide::Expr infinity(Halide::Type type);
+// The quiet NaN with sign and payload zero.
+Halide::Expr quiet_nan(Halide::Type type);
 
-inline Expr constant(Type t, double value) { return Halide::Internal::make_const(t, value); }
+// a * b + c for float32 and float64.
+Halide::Expr fma(FMA mode, Halide::Expr a, Halide::Expr b, Halide::Expr c);
 
-inline Expr fma(FMA mode, Expr a, Expr b, Expr c) {
-    if (mode == FMA::Unfused)
-        return a * b + c;
-    return Halide::Internal::Call::make(a.type(), a.type().bits() == 64 ? "llvm.fma.f64" : "llvm.fma.f32",
-                                        std::vector<Expr>{a, b, c}, Halide::Internal::Call::PureExtern);
-}
+// The larger (smaller) of an accumulator `s` and a value `v`. A tie, +0 against -0 included, keeps s, and so does a NaN
+// in either: a NaN v is dropped, a NaN s stays. One instruction on x86.
+Halide::Expr ordered_max(Halide::Expr s, Halide::Expr v);
+Halide::Expr ordered_min(Halide::Expr s, Halide::Expr v);
 
-// maxps, fmax and maxnum differ on signed zeros and NaN; an ordered compare does not. Keeps s on ties and when v is
-// NaN.
-inline Expr ordered_max(Expr s, Expr v) { return select(v > s, v, s); }
-inline Expr ordered_min(Expr s, Expr v) { return select(v < s, v, s); }
+// e^x for float32 and float64. Underflow is gradual, with one rounding; NaN gives NaN.
+Halide::Expr exp(FMA mode, Halide::Expr x);
+
+// exp for x <= 0, -inf and NaN, with exp's bits, in three quarters of its instructions. A small positive x is as good
+// (up to 43 in float32, 660 in float64); the result beyond that is meaningless.
+Halide::Expr exp_nonpositive(FMA mode, Halide::Expr x);
+
+// Natural logarithm for float32 and float64: -inf for +0 and -0, NaN below zero, right for subnormals.
+Halide::Expr log(FMA mode, Halide::Expr x);
 
 // By bits: Halide 21 folds x != x of a scalar to false, strict_float or not.
-inline Expr is_nan(Expr x) {
-    const int bits = x.type().bits();
-    const Type u = Halide::UInt(bits).with_lanes(x.type().lanes());
-    const uint64_t infinite = bits == 64 ? 0x7ff0000000000000u : 0x7f800000u;
-    const Expr magnitude = reinterpret(u, std::move(x)) & Halide::Internal::make_const(u, ~(uint64_t{1} << (bits - 1)));
-    return magnitude > Halide::Internal::make_const(u, infinite);
-}
+Halide::Expr is_nan(Halide::Expr x);
 
 } // namespace nitrix::exact

@@ -22,7 +22,9 @@ public:
     Param<std::string> algebra_name{"algebra", "real"};
     Param<std::string> schedule_name{"schedule", "naive"};
     Param<exact::FMA> rounding_mode{
-        "rounding", exact::FMA::Fused, {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}}};
+        "rounding",
+        exact::FMA::Fused,
+        {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}, {"emulated", exact::FMA::Emulated}}};
     Param<std::string> shape_class{"shape_class", "any"};
     Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
@@ -35,7 +37,8 @@ protected:
     int lanes(Type t) const { return this->get_target().natural_vector_size(t); }
 
     void schedule_with(family::Contraction &f) {
-        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(f.type));
+        const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
+        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
         write_facts(f.scratch_bytes);
     }
 

@@ -20,6 +20,9 @@ public:
         for (int d = 0; d < 3; ++d)
             c.dim(d).set_min(0);
         family::Contraction f(algebra(), a, b, c, m, n, k);
+        f.a_contiguous_in_k = a.dim(0).stride() == 1;
+        f.b_contiguous_in_j = b.dim(0).stride() == 1;
+        f.b_contiguous_in_k = b.dim(1).stride() == 1;
         schedule_with(f);
     }
 };

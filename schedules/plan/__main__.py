@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+from .algebras import AlgebraError
+from .algebras import discover as discover_algebras
 from .headers import write_algebras, write_header, write_wrappers
 from .manifest import ManifestError, load
 from .registry import write_registry
@@ -30,13 +32,14 @@ def main() -> int:
     parser.add_argument("--arch", choices=("x86-64", "arm-64"), required=True)
     parser.add_argument("--subset", default="")
     args = parser.parse_args()
-    algebras = sorted(p.stem for p in (args.root / "generators/algebra").glob("*.h"))
     try:
+        dtypes = discover_algebras(args.root / "generators/algebra")
+        algebras = list(dtypes)
         ops = load(args.root / "generators/manifest.toml", algebras)
         targets = discover(args.root / "schedules", args.arch)
-        variants = enumerate_variants(ops, targets, args.subset)
+        variants = enumerate_variants(ops, targets, args.subset, dtypes)
         registry = write_registry(ops, algebras, targets, variants)
-    except (ManifestError, TargetError, PlanError) as error:
+    except (AlgebraError, ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1
     _write(args.out / "registry_tables.cpp", registry)

@@ -3,7 +3,9 @@
 import dataclasses
 import itertools
 import re
+from collections.abc import Mapping
 
+from .algebras import FLOATS
 from .manifest import Op, ShapeClass
 from .targets import Target
 
@@ -49,12 +51,24 @@ class Variant:
         ]  # fmt: skip
 
 
-def enumerate_variants(ops: list[Op], targets: list[Target], subset: str = "") -> list[Variant]:
-    """All variants whose id matches the regular expression `subset`, best first within a key."""
+def enumerate_variants(
+    ops: list[Op], targets: list[Target], subset: str = "", algebra_dtypes: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Variant]:
+    """All variants whose id matches the regular expression `subset`, best first within a key.
+
+    `algebra_dtypes` gives what each algebra is defined on; one that is not named takes the floats.
+    """
+    defined = dict(algebra_dtypes or {})
     chosen = []
     for op in ops:
         for algebra in op.algebras or ("",):
-            for dtype in op.dtypes:
+            known = defined.get(algebra, FLOATS) if algebra else op.dtypes
+            if not set(known) & set(op.dtypes):
+                raise PlanError(
+                    f"{op.name} with {algebra}: no dtype in common; the op has {', '.join(op.dtypes)}, the algebra "
+                    f"{', '.join(known)}"
+                )
+            for dtype in (d for d in op.dtypes if d in known):
                 cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets]
                 # The naive form of every cell is always built: it is what everything falls back to.
                 cell = [v for v in cell if v.target.name == "naive" or re.search(subset, v.id)]

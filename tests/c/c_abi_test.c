@@ -88,6 +88,7 @@ static float expected(const char *semiring, const float *a, const float *b, int 
 }
 
 static const char *const semirings[] = {"real", "tropical_max_plus", "tropical_min_plus"};
+static const char *const named_in_ids[] = {"/real/", "/tropical-max-plus/", "/tropical-min-plus/"};
 enum { SEMIRINGS = sizeof semirings / sizeof semirings[0] };
 
 /* ---- What works ----------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ static void products(void) {
             }
             EXPECT(wrong == 0);
             EXPECT(strstr(nitrix_last_variant(), "semiring-matmul/") == nitrix_last_variant());
-            EXPECT(strstr(nitrix_last_variant(), semirings[r]) != NULL);
+            EXPECT(strstr(nitrix_last_variant(), named_in_ids[r]) != NULL);
         }
         free(a);
         free(b);
@@ -314,7 +315,7 @@ static void refusals(void) {
     EXPECT_REFUSED(CALL(), NITRIX_ERROR_VALUE, "3");
     RESET();
     at->ndim = 1;
-    EXPECT_REFUSED(CALL(), NITRIX_ERROR_VALUE, "1");
+    EXPECT_REFUSED(CALL(), NITRIX_ERROR_VALUE, "dimension");
     RESET();
     bt->shape[1] = ct->shape[1] = -4;
     EXPECT_REFUSED(CALL(), NITRIX_ERROR_VALUE, "-4");

@@ -43,6 +43,28 @@ inline double draw(Kind kind, bool is_float32, std::mt19937_64 &rng) {
     return u;
 }
 
+// Truth values as bytes, of which any but 0 is true: sparse enough that a product over a few hundred k decides nothing
+// in advance, dense, 0 and 1 alone, high bits alone.
+inline unsigned char draw_byte(Kind kind, std::mt19937_64 &rng) {
+    const auto any = static_cast<unsigned char>(1 + rng() % 255);
+    const unsigned pick = rng() % 64;
+    switch (kind) {
+    case Kind::random:
+        return pick < 4 ? any : 0;
+    case Kind::integers:
+        return pick < 8;
+    case Kind::nonfinite:
+        return pick < 8 ? 0x80 : 0;
+    case Kind::denormal:
+        return pick < 2 ? any : 0;
+    case Kind::wide:
+        return pick < 32 ? any : 0;
+    case Kind::zeros:
+        return 0;
+    }
+    return 0;
+}
+
 // Elements of one dtype, with the DLTensor that describes them.
 class Tensor {
 public:
@@ -62,7 +84,7 @@ public:
             } else if (dtype_ == nitrix::DType::f64) {
                 std::memcpy(&bytes[8 * i], &v, 8);
             } else {
-                bytes[i] = static_cast<unsigned char>(rng() & 1);
+                bytes[i] = draw_byte(kind, rng);
             }
         }
     }

@@ -8,7 +8,8 @@ import pytest
 LABEL = re.compile(r"^(\.L\w+):")
 JUMP = re.compile(r"^\s+j\w+\s+(\.L\w+)\b")
 VECTOR = re.compile(
-    r"^\s+v?(fmadd|fmsub|fnmadd|max|min|add|mul|sub|or|and|pternlog)\w*p[sdq]?\b|^\s+vf(n?)m(add|sub)\w*p[sd]"
+    r"^\s+v?(fmadd|fmsub|fnmadd|max|min|add|mul|sub|or|and)\w*p[sdq]?\b|^\s+vf(n?)m(add|sub)\w*p[sd]"
+    r"|^\s+v?p(or|and|ternlog)[dq]?\b"
 )
 SPILL = re.compile(r"(?:%[xyz]mm\d+, *-?\w*\(%r[sb]p|-?\w*\(%r[sb]p[^)]*\), *%[xyz]mm\d+)")
 

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from plan.algebras import AlgebraError
+from plan.algebras import discover as discover_algebras
 from plan.headers import write_header
 from plan.manifest import ManifestError, load, parse_shape
 from plan.targets import TargetError, discover, read
@@ -99,6 +101,34 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
         "product/real/f32/any/avx2",
         "product/real/f32/any/naive",
     ]
+
+
+def test_an_algebra_takes_the_dtypes_it_is_defined_on(tmp_path, root):
+    dtypes = discover_algebras(root / "generators/algebra")
+    assert dtypes["boolean"] == ("uint8",) and dtypes["real"] == ("float32", "float64")
+    text = GOOD.replace('["real"]', '["real", "boolean"]').replace('["float32"]', '["float32", "uint8"]')
+    targets = discover(root / "schedules", "x86-64")
+    ops = load_text(tmp_path, text, list(dtypes))
+    cells = {v.id.rsplit("/", 2)[0] for v in enumerate_variants(ops, targets, "", dtypes)}
+    assert cells == {"product/real/f32", "product/boolean/u8"}
+    with pytest.raises(PlanError, match="product with real: no dtype in common; the op has uint8, the algebra float32"):
+        only_bytes = load_text(tmp_path, GOOD.replace("float32", "uint8"))
+        enumerate_variants(only_bytes, targets, "", dtypes)
+
+
+@pytest.mark.parametrize(
+    ("front", "message"),
+    [
+        ('dtypes = ["bool"]', r"wrong.h: front matter: dtypes is \['bool'\], must list some of float32"),
+        ("strict = true", r"unknown key 'strict'; known keys: dtypes"),
+        ("dtypes = [", r"wrong.h: front matter"),
+    ],
+)
+def test_mistakes_in_the_front_matter_of_an_algebra(tmp_path, front, message):
+    path = tmp_path / "wrong.h"
+    path.write_text(f"// [algebra]\n// {front}\n//\n// A comment.\n")
+    with pytest.raises(AlgebraError, match=message):
+        discover_algebras(tmp_path)
 
 
 def test_equal_priorities_fail(tmp_path, root):

@@ -24,7 +24,7 @@ def leading_eigenvectors(
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(matrix), count + guard)))[0]
     for _ in range(500):
         image = step.matmul(matrix, basis, semiring.REAL)
-        values, rotation = np.linalg.eigh(step.matmul(np.ascontiguousarray(basis.T), image, semiring.REAL))
+        values, rotation = np.linalg.eigh(step.matmul(basis.T, image, semiring.REAL))
         order = np.argsort(-np.abs(values))
         values, rotation = values[order], rotation[:, order]
         vectors = step.matmul(basis, rotation, semiring.REAL)
@@ -33,7 +33,10 @@ def leading_eigenvectors(
         residual = np.abs(image[:, leading] - vectors[:, leading] * values[leading]).max() / np.abs(values[0])
         if residual < 1e-13:
             break
-        basis = np.linalg.qr(image)[0]
+        # Orthonormal again by the Gram matrix's Cholesky factor: after Rayleigh-Ritz the scaled columns nearly are.
+        image /= np.abs(values)
+        gram = step.matmul(image.T, image, semiring.REAL)
+        basis = step.matmul(image, np.linalg.inv(np.linalg.cholesky(gram)).T, semiring.REAL)
     return values[leading], vectors[:, leading], float(residual)
 
 
@@ -46,6 +49,7 @@ def embed(distances: np.ndarray) -> tuple[np.ndarray, Step]:
         products = (means[:, None] + means - squares - means.mean()) / 2
         values, vectors, residual = leading_eigenvectors(step, products, 2)
         coordinates = vectors * np.sqrt(values)
+        coordinates *= -np.sign(coordinates[0])  # signs are free: the first digit goes to the lower left
     with step.peer("SciPy's eigsh (ARPACK)"):
         want, want_vectors = eigsh(products, k=2)
     want, want_vectors = want[::-1], want_vectors[:, ::-1]

@@ -27,6 +27,9 @@
 #include <vector>
 
 namespace nitrix {
+// The library is C++ too and has classes of its own in namespace nitrix: these have other symbols, so that a static
+// link never takes one for the other.
+inline namespace api {
 
 // ---- Errors
 // ----------------------------------------------------------------------------------------------------------
@@ -465,6 +468,7 @@ std::string matmul_explain(const A &a, const B &b, C &&c, const Algebra &algebra
 }
 
 } // namespace semiring
+} // namespace api
 } // namespace nitrix
 
 #endif // NITRIX_NITRIX_HPP

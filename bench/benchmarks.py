@@ -1,0 +1,111 @@
+"""What is measured: one entry per op of the library. A new op adds its entry here and its peers to peers.py."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an op on inputs of one kind and size, and what it has to do at least."""
+
+    op: str
+    algebra: str
+    dtype: str
+    size: str
+    make: Callable[[np.random.Generator], tuple[np.ndarray, ...]]
+    operations: float
+    """2mnk."""
+    bytes: float
+    """Inputs and outputs once each: what must move however good the blocking."""
+    out_shape: tuple[int, ...]
+    quick: bool = False
+    large: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.op}/{self.algebra}/{self.dtype}/{self.size}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """An op's cases for an algebra and a dtype, and how nitrix is called on their inputs."""
+
+    op: str
+    cases: Callable[[str, str], Iterator[Case]]
+    call: Callable[..., Callable[[], object]]
+
+
+QUICK = {"4x4x4 call", "64", "256", "1024", "1000x777x333", "257x129x65", "1024x1x1024"}
+LARGE = {"2048"}  # only when asked for: --large, or --only with its name
+
+
+def _values(rng: np.random.Generator, dtype: str, shape: tuple[int, ...], depth: int) -> np.ndarray:
+    if dtype == "bool":
+        # Half of the products true: neither all zero nor decided by the first word.
+        return rng.random(shape) < (np.log(2) / depth) ** 0.5
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def _product(algebra: str, dtype: str, size: str, shape: tuple[int, int, int], batch: int = 0, flip: str = "") -> Case:
+    m, n, k = shape
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        lead = (batch,) if batch else ()
+        a = _values(rng, dtype, (*lead, k, m) if "a" in flip else (*lead, m, k), k)
+        b = _values(rng, dtype, (*lead, n, k) if "b" in flip else (*lead, k, n), k)
+        return (a.swapaxes(-1, -2) if "a" in flip else a), (b.swapaxes(-1, -2) if "b" in flip else b)
+
+    count = batch or 1
+    item = np.dtype(dtype).itemsize
+    return Case(
+        op="semiring_matmul",
+        algebra=algebra,
+        dtype=dtype,
+        size=size,
+        make=make,
+        operations=2.0 * m * n * k * count,
+        bytes=float(item * count * (m * k + k * n + m * n)),
+        out_shape=(batch, m, n) if batch else (m, n),
+        quick=size in QUICK,
+        large=size in LARGE,
+    )
+
+
+def _matmul_cases(algebra: str, dtype: str) -> Iterator[Case]:
+    yield _product(algebra, dtype, "4x4x4 call", (4, 4, 4))
+    for n in (64, 128, 256, 512, 1024, 2048):
+        yield _product(algebra, dtype, str(n), (n, n, n))
+    # m x n x k: odd sizes, a long reduction, few columns
+    for m, n, k in ((1000, 777, 333), (257, 129, 65), (256, 128, 64), (256, 256, 32768)):
+        yield _product(algebra, dtype, f"{m}x{n}x{k}", (m, n, k))
+    for n in (1, 4, 16):
+        yield _product(algebra, dtype, f"1024x{n}x1024", (1024, n, 1024))
+        yield _product(algebra, dtype, f"4096x{n}x4096", (4096, n, 4096))
+    for flip in ("a", "b", "ab"):
+        yield _product(algebra, dtype, f"1024 {flip} transposed", (1024, 1024, 1024), flip=flip)
+    for n, batch in ((4, 1_000_000), (8, 65536), (16, 16384), (32, 4096), (64, 512), (128, 64)):
+        yield _product(algebra, dtype, f"{batch} x {n}", (n, n, n), batch=batch)
+
+
+def _matmul_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    matmul, a, b = nitrix.semiring.semiring_matmul, *inputs
+    semiring = getattr(nitrix.semiring, case.algebra.upper())
+    return lambda: matmul(a, b, semiring=semiring, out=out, threads=threads)
+
+
+BENCHMARKS = {b.op: b for b in (Benchmark("semiring_matmul", _matmul_cases, _matmul_call),)}
+
+
+def all_cases(info: dict) -> Iterator[Case]:
+    """Every case that the library of `nitrix.info()` has variants for, op by op and algebra by algebra."""
+    cells = dict.fromkeys((v["op"], v["algebra"], v["dtype"]) for v in info["variants"])
+    for op in info["ops"]:
+        if op["name"] not in BENCHMARKS:
+            raise KeyError(f"op '{op['name']}' has no benchmark: add an entry to bench/benchmarks.py")
+        for algebra in op["algebras"]:
+            for name, of, dtype in cells:
+                if (name, of) == (op["name"], algebra):
+                    # One-byte truth values are uint8 to the library and bool to NumPy.
+                    yield from BENCHMARKS[name].cases(algebra, "bool" if dtype == "uint8" else dtype)

@@ -1,0 +1,231 @@
+"""The strongest other ways to a product over each algebra, all on the same inputs and into memory of their own."""
+
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from blas import Absent, mkl, open_blas
+
+Call = Callable[[], object]
+
+
+class DoesNotApply(Exception):
+    """A peer that has no form for this problem (no batches, another dtype): left out without a word."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One product: a @ b over an algebra, matrices or equal batches of matrices; `out` shows the result's shape."""
+
+    algebra: str
+    a: np.ndarray
+    b: np.ndarray
+    out: np.ndarray
+    threads: int
+
+    @property
+    def dtype(self) -> str:
+        return self.a.dtype.name
+
+    @property
+    def is_batch(self) -> bool:
+        return self.a.ndim == 3
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A competitor. `bind` returns a call and the array that the call fills."""
+
+    name: str
+    algebras: tuple[str, ...]
+    bind: Callable[[Problem], tuple[Call, np.ndarray]]
+    safe: bool = True
+    """False: right on benign input only (or imprecise); shown, but never the peer to be measured against."""
+    tolerance: float = 1e-4
+    """Relative to the largest entry, how far results may be from nitrix's on the benchmark's benign inputs."""
+    optional: str | None = None
+    """Runs only with --with NAME."""
+
+
+def _require(name: str):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise Absent(str(error)) from None
+
+
+@functools.cache
+def _mkl(threads: int):
+    return mkl(threads)
+
+
+@functools.cache
+def _open_blas():
+    return open_blas()
+
+
+def _matrix(problem: Problem) -> None:
+    if problem.is_batch:
+        raise DoesNotApply
+
+
+def _bind_open_blas(problem: Problem) -> tuple[Call, np.ndarray]:
+    _matrix(problem)
+    out = np.empty_like(problem.out)
+    return _open_blas().product(problem.a, problem.b, out), out
+
+
+def _bind_mkl(problem: Problem) -> tuple[Call, np.ndarray]:
+    out = np.empty_like(problem.out)
+    library = _mkl(problem.threads)
+    if not problem.is_batch:
+        return library.product(problem.a, problem.b, out), out
+    return library.batch(problem.a, problem.b, out), out
+
+
+def _bind_numpy(problem: Problem) -> tuple[Call, np.ndarray]:
+    if not problem.is_batch and problem.out.size > 128**2:
+        raise DoesNotApply  # the same OpenBLAS as above
+    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    return lambda: np.matmul(a, b, out=out), out
+
+
+def _row_major(function, problem: Problem) -> tuple[Call, np.ndarray]:
+    """`function(a, b, out)` for loops that want unit strides: copying a transposed operand belongs to the call."""
+    out = np.empty_like(problem.out)
+    a, b = problem.a, problem.b
+    plain_a = a if a.flags.c_contiguous else np.empty(a.shape, a.dtype)
+    plain_b = b if b.flags.c_contiguous else np.empty(b.shape, b.dtype)
+
+    def call() -> None:
+        if plain_a is not a:
+            np.copyto(plain_a, a)
+        if plain_b is not b:
+            np.copyto(plain_b, b)
+        function(plain_a, plain_b, out)
+
+    small = (slice(0, 2),) * a.ndim
+    function(np.ascontiguousarray(a[small]), np.ascontiguousarray(b[small]), np.empty_like(out[small]))  # compiles
+    return call, out
+
+
+def _bind_numba(fastmath: bool):
+    def bind(problem: Problem) -> tuple[Call, np.ndarray]:
+        _require("numba")
+        loops = _require("loops")
+        make = loops.small_batch if problem.is_batch else loops.product
+        return _row_major(make(problem.algebra, fastmath, problem.threads > 1), problem)
+
+    return bind
+
+
+def _bind_numba_log(problem: Problem) -> tuple[Call, np.ndarray]:
+    _matrix(problem)
+    _require("numba")
+    return _row_major(_require("loops").log_product(problem.threads > 1), problem)
+
+
+def _bind_numba_boolean(problem: Problem) -> tuple[Call, np.ndarray]:
+    _matrix(problem)
+    _require("numba")
+    return _row_major(_require("loops").boolean_product(problem.threads > 1), problem)
+
+
+def _bind_exp_matmul_log(problem: Problem) -> tuple[Call, np.ndarray]:
+    # Underflows where the maxima of a row and of a column do not meet, and overflows nowhere.
+    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+
+    def call() -> None:
+        rows = a.max(axis=-1, keepdims=True)
+        columns = b.max(axis=-2, keepdims=True)
+        np.matmul(np.exp(a - rows), np.exp(b - columns), out=out)
+        np.log(out, out=out)
+        np.add(out, rows, out=out)
+        np.add(out, columns, out=out)
+
+    return call, out
+
+
+def _bind_cdist(problem: Problem) -> tuple[Call, np.ndarray]:
+    _matrix(problem)
+    if problem.dtype != "float64":
+        raise DoesNotApply  # it would convert, and return float64
+    distance = _require("scipy.spatial.distance")
+    # Its second operand is row per point: B transposed, made here, outside of what is timed.
+    points, out = np.ascontiguousarray(problem.b.T), np.empty_like(problem.out)
+    a = np.ascontiguousarray(problem.a)
+    return lambda: distance.cdist(a, points, out=out), out
+
+
+def _bind_gemm_distance(problem: Problem) -> tuple[Call, np.ndarray]:
+    # |a|^2 + |b|^2 - 2ab: what libraries for neighbours do. Near points lose all their digits.
+    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+
+    def call() -> None:
+        np.matmul(a, b, out=out)
+        np.multiply(out, -2, out=out)
+        np.add(out, np.square(a).sum(axis=-1, keepdims=True), out=out)
+        np.add(out, np.square(b).sum(axis=-2, keepdims=True), out=out)
+        np.sqrt(np.maximum(out, 0, out=out), out=out)
+
+    return call, out
+
+
+def _bind_torch(problem: Problem) -> tuple[Call, np.ndarray]:
+    torch = _require("torch")
+    torch.set_num_threads(problem.threads)
+    out = np.empty_like(problem.out)
+    a, b, c = (torch.from_numpy(x) for x in (problem.a, problem.b, out))
+    if problem.algebra == "real":
+        return lambda: torch.matmul(a, b, out=c), out
+    if problem.algebra == "boolean":
+        _matrix(problem)
+        left, right = a.view(torch.int8), b.view(torch.int8)
+        return lambda: torch.ne(torch._int_mm(left, right), 0, out=c), out
+    _matrix(problem)
+    points = b.T.contiguous()
+    return lambda: c.copy_(torch.cdist(a, points, compute_mode="donot_use_mm_for_euclid_dist")), out
+
+
+TROPICAL = ("tropical_max_plus", "tropical_min_plus")
+
+PEERS = (
+    Peer("OpenBLAS", ("real",), _bind_open_blas),
+    Peer("MKL", ("real",), _bind_mkl),
+    Peer("NumPy", ("real",), _bind_numpy),
+    Peer("numba", (*TROPICAL, "euclidean"), _bind_numba(fastmath=False)),
+    Peer("numba fastmath", (*TROPICAL, "euclidean"), _bind_numba(fastmath=True)),
+    Peer("numba logsumexp", ("log",), _bind_numba_log),
+    Peer("exp-matmul-log", ("log",), _bind_exp_matmul_log, safe=False, tolerance=1e-3),
+    Peer("SciPy cdist", ("euclidean",), _bind_cdist),
+    Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
+    Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
+    Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+)
+
+
+def versions(threads: int) -> dict[str, str]:
+    """What the peers are, or why they are absent."""
+    found = {}
+    for name in ("numpy", "scipy", "numba", "torch"):
+        try:
+            found[name] = importlib.import_module(name).__version__ if name != "torch" else _torch_version()
+        except ImportError as error:
+            found[name] = f"absent: {error}"
+    for name, make in (("OpenBLAS", _open_blas), ("MKL", lambda: _mkl(threads))):
+        try:
+            found[name] = make().version
+        except Absent as reason:
+            found[name] = f"absent: {reason}"
+    return found
+
+
+def _torch_version() -> str:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError("torch is not installed") from error
