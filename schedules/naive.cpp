@@ -26,8 +26,6 @@ static void contraction(family::Contraction &f, int) {
 
 static void stencil(family::Stencil &f, int) {
     f.whole();
-    for (Halide::Func &tap : f.tap)
-        tap.compute_root();
     f.total.compute_at(f.y, f.o);
     f.zones[0].partial.compute_at(f.total, f.zones[0].blocks[0]);
     if (f.poisons()) {

@@ -9,6 +9,8 @@
 
 #include <Halide.h>
 
+#include <array>
+
 #include "generators/core/algebra.h"
 
 namespace nitrix::family {
@@ -55,10 +57,9 @@ public:
     const Type type;
 
     // What the forms define, for the schedule.
-    Var o{"o"}, w{"w"}, h{"h"}, d{"d"}, batch{"batch"}, c{"c"}, t{"t"};
+    Var o{"o"}, w{"w"}, h{"h"}, d{"d"}, batch{"batch"}, c{"c"}, kw{"kw"}, kh{"kh"}, kd{"kd"};
     Var oi{"oi"}, wi{"wi"}, oo{"oo"}, wo{"wo"}; // inside and outside a tile
     Var cb{"cb"}, tb{"tb"};                     // block of channels, of taps
-    Func tap[3];                                // where tap t reads, relative to position * stride
     // One reduction over blocks for tiles that need no test along w, one for those that do.
     struct Zone {
         RDom blocks, inside;
@@ -85,13 +86,13 @@ private:
     Expr truth(Expr value) const;
     Expr taps_in_all() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
     Expr taps_per_block() const;
-    Expr kernel_at(Expr channel_out, Expr channel_in, Expr tap_index) const;
-    Expr row_is_valid(Expr tap_index) const;
-    Expr input(int axis, Expr position, Expr tap_index) const;
-    Expr inside_w(Expr position, Expr tap_index) const;
+    using Tap = std::array<Expr, 3>; // a position in the kernel, innermost axis first
+    Expr kernel_at(Expr channel_out, Expr channel_in, const Tap &at) const;
+    Expr place(int axis, Expr position, const Tap &at) const; // in x
+    Expr input(int axis, Expr position, const Tap &at) const;
+    Expr is_inside(int axis, Expr position, const Tap &at) const;
     Expr finish(Expr value, Expr hit_mask) const;
     Expr nan_mask(Expr value) const;
-    void define_taps();
     void define_nan_rows(Expr value, Expr lanes);
     // Adds a zone to `total`, whose dimensions are `at`: `applies` decides whether it works on a tile.
     template <typename Read, typename Weigh, typename Valid>

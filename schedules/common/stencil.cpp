@@ -22,35 +22,46 @@ static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vect
         .bound_extent(f.tb, 1);
     if (f.plane) {
         merge.reorder(vector, zone.blocks[0], zone.blocks[1]);
-        step.reorder(vector, zone.inside[0], zone.inside[1]);
+        step.reorder(vector, zone.inside[0], zone.inside[1], zone.inside[2], zone.inside[3]);
     } else {
         merge.reorder(vector, f.wi, zone.blocks[0], zone.blocks[1]).unroll(f.wi);
-        step.reorder(vector, f.wi, zone.inside[0], zone.inside[1]).unroll(f.wi);
+        step.reorder(vector, f.wi, zone.inside[0], zone.inside[1], zone.inside[2], zone.inside[3]).unroll(f.wi);
         zone.partial.unroll(f.wi);
     }
     merge.vectorize(vector, lanes).unroll(vector);
-    step.vectorize(vector, lanes).unroll(vector).partition(zone.inside[0], Partition::Never);
-    step.partition(zone.inside[1], Partition::Never);
+    step.vectorize(vector, lanes).unroll(vector);
+    for (int level = 0; level < 4; ++level)
+        step.partition(zone.inside[level], Partition::Never);
     merge.partition(zone.blocks[0], Partition::Never).partition(zone.blocks[1], Partition::Never);
     if (unroll_c > 1)
         step.unroll(zone.inside[0], unroll_c);
 }
 
-static void find_nan(family::Stencil &f, Var vector, int lanes, Var row) {
+static void find_nan(family::Stencil &f, Var vector, int width, int lanes, Var row) {
     f.nan_lane.compute_at(f.nan_row, f.h).vectorize(f.c, lanes, tail);
     f.nan_lane.update().reorder(f.c, f.nan_in_row, f.h, f.d).vectorize(f.c, lanes, tail);
     f.nan_k.compute_at(f.y, f.batch);
     f.nan_near.compute_at(f.y, row);
-    f.hits.compute_at(f.y, f.wo).vectorize(vector, lanes);
-    f.hits.update().reorder(vector, f.hit[0], f.hit[1]).vectorize(vector, lanes);
+    // The test for a near NaN stays in the innermost loop: as few passes through it as can be.
+    f.hits.bound(vector, 0, width)
+        .bound_extent(f.wo, 1)
+        .bound_extent(f.h, 1)
+        .bound_extent(f.d, 1)
+        .bound_extent(f.batch, 1)
+        .compute_at(f.y, f.wo)
+        .vectorize(vector, lanes);
+    Stage search = f.hits.update();
+    if (f.plane)
+        search.reorder(vector, f.hit[0], f.hit[1], f.hit[2], f.hit[3]);
+    else
+        search.reorder(vector, f.wi, f.hit[0], f.hit[1], f.hit[2], f.hit[3]).unroll(f.wi);
+    search.vectorize(vector, width);
 }
 
 static void channels(family::Stencil &f, const family::StencilTile &tile, int lanes) {
     const int width = tile.vectors * lanes;
     f.channels(tile, lanes);
     Var row("row"), wc("wc");
-    for (Func &tap : f.tap)
-        tap.compute_root();
     f.y.split(f.o, f.oo, f.oi, width, tail)
         .split(f.w, f.wo, f.wi, tile.positions, tail)
         .split(f.wo, wc, f.wo, 64, tail) // what a thread of a call with one row takes
@@ -65,8 +76,8 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
         .partition(row, Partition::Never)
         .partition(f.oo, Partition::Never);
     f.k_panel.bound(f.oi, 0, width)
-        .reorder_storage(f.oi, f.c, f.t, f.oo, f.batch)
-        .reorder(f.oi, f.c, f.t, f.oo, f.batch)
+        .reorder_storage(f.oi, f.c, f.kw, f.kh, f.kd, f.oo, f.batch)
+        .reorder(f.oi, f.c, f.kw, f.kh, f.kd, f.oo, f.batch)
         .vectorize(f.oi, lanes)
         .unroll(f.oi)
         .compute_at(f.y, f.batch)
@@ -94,11 +105,11 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
     const Expr c_in = size_of("c_in"), c_out = size_of("c_out");
     const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
     const Expr size = cast<int64_t>(f.type.bytes());
-    Expr bytes = size * taps * c_in * round_up(c_out, width) + 12 * taps;
+    Expr bytes = size * taps * c_in * round_up(c_out, width);
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, f.batch);
-        find_nan(f, f.oi, lanes, row);
-        f.hits.bound(f.oi, 0, width).bound(f.wi, 0, tile.positions);
+        f.hits.bound(f.wi, 0, tile.positions).bound_extent(f.oo, 1);
+        find_nan(f, f.oi, width, lanes, row);
         bytes += size * (size_of("spatial0") * size_of("spatial1") + c_in + 64);
     }
     f.scratch_bytes = simplify(bytes);
@@ -109,8 +120,6 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const int width = tile.vectors * lanes;
     f.rows(tile, lanes);
     Var ho("ho"), hi("hi"), d_o("do"), di("di"), block("block");
-    for (Func &tap : f.tap)
-        tap.compute_root();
     f.y.split(f.w, f.wo, f.wi, width, tail)
         .split(f.h, ho, hi, rows, tail)
         .split(f.d, d_o, di, slices, tail)
@@ -151,11 +160,10 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const Expr copied = span(rows, "stride1", "window1", "dilation1", "spatial1") *
                         span(slices, "stride0", "window0", "dilation0", "spatial0");
     const Expr row_length = size_of("out2") + size_of("spatial2") + size_of("before2") + reach("window2", "dilation2");
-    Expr bytes = size * copied * (row_length + 2 * width) + (12 + size) * taps;
+    Expr bytes = size * copied * (row_length + 2 * width) + size * taps;
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, block);
-        find_nan(f, f.wi, lanes, hi);
-        f.hits.bound(f.wi, 0, width);
+        find_nan(f, f.wi, width, lanes, hi);
         bytes += size * (copied + 64);
     }
     f.scratch_bytes = simplify(bytes);

@@ -23,7 +23,10 @@ struct Layout {
     std::vector<int64_t> batch;
 };
 
-std::vector<Tensor> make_arguments(const Op &op, DType dtype, const Problem &problem, const Layout &layout, Kind kind) {
+const char *semiring_of(const Variant &v) { return v.algebra < 0 ? nullptr : algebras[v.algebra].name; }
+
+std::vector<Tensor> make_arguments(const Variant &v, const Problem &problem, const Layout &layout, Kind kind) {
+    const Op &op = ops[v.op];
     std::mt19937_64 rng(7);
     std::vector<Tensor> tensors;
     std::vector<DLTensor> views;
@@ -44,7 +47,7 @@ std::vector<Tensor> make_arguments(const Op &op, DType dtype, const Problem &pro
                 pointers[n] = &views[n];
             shape.resize(16);
             int32_t rank = 0;
-            const auto attributes = problem.attributes(nullptr);
+            const auto attributes = problem.attributes(semiring_of(v));
             EXPECT_EQ(nitrix_output_shape(op.name, pointers.data(), op.n_arguments, attributes.data(),
                                           static_cast<int32_t>(attributes.size()), i - op.n_inputs, shape.data(),
                                           &rank),
@@ -52,7 +55,7 @@ std::vector<Tensor> make_arguments(const Op &op, DType dtype, const Problem &pro
                 << nitrix_last_error();
             shape.resize(rank);
         }
-        tensors.emplace_back(a.dtype < 0 ? dtype : static_cast<DType>(a.dtype), shape);
+        tensors.emplace_back(a.dtype < 0 ? v.dtype : static_cast<DType>(a.dtype), shape);
         if (a.role == Role::input) {
             tensors.back().fill(kind, rng);
             if (layout.transposed && shape.size() >= 2)
@@ -74,7 +77,7 @@ std::vector<Tensor> outputs_of(const Variant &v, const Problem &problem, std::ve
     nitrix_options options = NITRIX_OPTIONS_INIT;
     options.variant = v.id;
     options.threads = threads;
-    const auto attributes = problem.attributes(v.algebra < 0 ? nullptr : algebras[v.algebra].name);
+    const auto attributes = problem.attributes(semiring_of(v));
     const nitrix_status status = nitrix_call(op.name, pointers.data(), op.n_arguments, attributes.data(),
                                              static_cast<int32_t>(attributes.size()), &options);
     EXPECT_EQ(status, NITRIX_OK) << nitrix_last_error();
@@ -88,7 +91,7 @@ bool same_class(const Variant &a, const Variant &b) {
 
 void compare_rows(const Variant &v, const Variant &naive, const Problem &problem, const Layout &layout, Kind kind) {
     const Op &op = ops[v.op];
-    const std::vector<Tensor> inputs = make_arguments(op, v.dtype, problem, layout, kind);
+    const std::vector<Tensor> inputs = make_arguments(v, problem, layout, kind);
     const std::vector<Tensor> one = outputs_of(v, problem, inputs, 1), two = outputs_of(v, problem, inputs, 2);
     const bool exact = kind == Kind::integers || kind == Kind::zeros || v.dtype == DType::u8;
     std::vector<Tensor> expected;
@@ -109,14 +112,14 @@ using Dims = std::array<int64_t, max_dims>;
 // The numbers that a shape class is asked about.
 Dims dims_of(const Variant &v, const Problem &problem) {
     const Op &op = ops[v.op];
-    std::vector<Tensor> tensors = make_arguments(op, v.dtype, problem, {false, {}}, Kind::zeros);
+    std::vector<Tensor> tensors = make_arguments(v, problem, {false, {}}, Kind::zeros);
     std::vector<DLTensor> views;
     for (Tensor &t : tensors)
         views.push_back(t.view());
     std::vector<DLTensor *> pointers;
     for (DLTensor &t : views)
         pointers.push_back(&t);
-    const auto attributes = problem.attributes(v.algebra < 0 ? nullptr : algebras[v.algebra].name);
+    const auto attributes = problem.attributes(semiring_of(v));
     const Call call = bind_call(op.name, pointers.data(), op.n_arguments, attributes.data(),
                                 static_cast<int>(attributes.size()), nullptr, true);
     Dims dims;
@@ -180,7 +183,7 @@ TEST(Registry, EveryTargetOfThisMachineHasRun) {
         ASSERT_NE(one, nullptr) << targets[t].name << " has no variant";
         const int64_t before = times_served(*one);
         const Problem problem = problems::of(ops[one->op]).back();
-        outputs_of(*one, problem, make_arguments(ops[one->op], one->dtype, problem, {false, {}}, Kind::random), 1);
+        outputs_of(*one, problem, make_arguments(*one, problem, {false, {}}, Kind::random), 1);
         EXPECT_EQ(times_served(*one), before + 1) << one->id;
     }
 }
