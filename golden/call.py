@@ -26,8 +26,11 @@ def call(
     entry = _entry(cell.op)
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
-    options = {} if variant is None else {"variant": variant}
-    results = function(*inputs.values(), **algebra, **options, **more)
+    arrays = [a["name"] for a in entry["arguments"] if a["role"] == "input"]
+    options = {n: a.item() if a.dtype.kind == "U" else a.tolist() for n, a in inputs.items() if n not in arrays}
+    if variant is not None:
+        options["variant"] = variant
+    results = function(*(inputs[name] for name in arrays if name in inputs), **algebra, **options, **more)
     names = [a["name"] for a in entry["arguments"] if a["role"] != "input"]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 

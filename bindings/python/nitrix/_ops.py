@@ -14,7 +14,7 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]
     like = {a["name"]: a["like"] for a in entry["arguments"] if a["like"]}
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like)
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, entry["shape_by_library"])
 
 
 _info = json.loads(_nitrix.info())
