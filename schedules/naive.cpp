@@ -37,8 +37,10 @@ static void pointwise(family::Pointwise &, int) {}
 
 static void stencil(family::Stencil &f, int) {
     f.whole();
-    f.total.compute_at(f.y, f.o);
-    f.zones[0].partial.compute_at(f.total, f.zones[0].blocks[0]);
+    for (family::Stencil::Pass &pass : f.passes)
+        pass.total.compute_at(f.y, f.o);
+    for (family::Stencil::Zone &zone : f.zones)
+        zone.partial.compute_at(zone.total, zone.blocks[0]);
     if (f.poisons()) {
         for (Halide::Func *nan : {&f.nan_lane, &f.nan_row, &f.nan_k, &f.nan_near})
             nan->compute_root();

@@ -8,8 +8,36 @@ Stencil::Stencil(const Algebra &algebra, Func x, Func k, Func y, const StencilAx
                  bool plane)
     : algebra(algebra), x(std::move(x)), k(std::move(k)), y(std::move(y)), axes{axes[0], axes[1], axes[2]},
       c_in(std::move(c_in)), c_out(std::move(c_out)), plane(plane), type(this->x.type()) {
-    if (algebra.init(type).size() != 1)
-        throw CompileError("stencil: algebra " + algebra.name() + " has a state of several components");
+    set_passes();
+}
+
+void Stencil::set_passes() {
+    const Algebra &of = algebra;
+    if (of.init(type).size() == 1) {
+        passes.push_back({Func("total"), of.init(type)[0],
+                          [&of](Expr old, Expr a, Expr b, const std::vector<Expr> &) {
+                              return of.accumulate({std::move(old)}, std::move(a), std::move(b))[0];
+                          },
+                          [&of](Expr a, Expr b) {
+                              return of.merge({std::move(a)}, {std::move(b)})[0];
+                          }});
+        return;
+    }
+    const std::optional<Lowering> lowering = of.lowering();
+    if (!lowering || !lowering->weight)
+        throw CompileError("stencil: algebra " + of.name() + " has a state of several components and no weight");
+    const Func maximum("maximum");
+    passes.push_back({maximum, negative_infinity(type),
+                      [&of](const Expr &old, Expr a, Expr b, const std::vector<Expr> &) {
+                          return exact::ordered_max(old, of.combine(std::move(a), std::move(b)));
+                      },
+                      [](const Expr &a, const Expr &b) { return exact::ordered_max(a, b); }});
+    passes.push_back({Func("sum"), zero(type),
+                      [&of, maximum, weight = lowering->weight](const Expr &old, Expr a, Expr b,
+                                                                const std::vector<Expr> &at) {
+                          return old + weight(of.combine(std::move(a), std::move(b)), maximum(at));
+                      },
+                      [](const Expr &a, const Expr &b) { return a + b; }});
 }
 
 // Any byte but 0 is true.
@@ -40,20 +68,29 @@ Expr Stencil::nan_mask(Expr value) const {
     return select(exact::is_nan(std::move(value)), Internal::make_const(mask, 1), Internal::make_zero(mask));
 }
 
-Expr Stencil::finish(Expr value, Expr hit_mask) const {
-    value = algebra.finalize({std::move(value)});
+Expr Stencil::finish(const std::vector<Expr> &at) const {
+    State state;
+    for (const Pass &pass : passes)
+        state.push_back(pass.total(at));
+    const Expr value = algebra.finalize(state);
     if (!poisons())
         return value;
-    return select(hit_mask != 0, exact::constant(type, std::numeric_limits<double>::quiet_NaN()), value);
+    return select(hits(at) != 0, exact::constant(type, std::numeric_limits<double>::quiet_NaN()), value);
 }
 
 static std::vector<Expr> exprs(const std::vector<Var> &vars) { return {vars.begin(), vars.end()}; }
 
-template <typename Read, typename Weigh, typename Valid>
-void Stencil::add_zone(const std::string &name, const std::vector<Var> &at, Expr applies, Read read, Weigh weigh,
-                       Valid valid) {
+void Stencil::add_zones(const std::vector<Var> &at, const std::vector<Form> &forms) {
+    for (Pass &pass : passes)
+        for (const Form &form : forms)
+            add_zone(at, pass, form);
+}
+
+void Stencil::add_zone(const std::vector<Var> &at, Pass &pass, const Form &form) {
+    const std::string name = form.name + "_" + pass.total.name();
     Zone zone;
     zone.partial = Func(name);
+    zone.total = pass.total;
     std::vector<Var> of_block = at;
     of_block.push_back(cb);
     of_block.push_back(tb);
@@ -75,22 +112,22 @@ void Stencil::add_zone(const std::string &name, const std::vector<Var> &at, Expr
     zone.inside.where(row + row_taps > first && row < end);
     zone.inside.where(is_inside(1, h, at_tap));
     zone.inside.where(row + at_tap[0] >= first && row + at_tap[0] < end);
-    zone.partial(of_block) = algebra.init(type)[0];
+    zone.partial(of_block) = pass.init;
     const Expr old = zone.partial(exprs(of_block));
-    const Expr value = algebra.accumulate({old}, truth(read(channel, at_tap)), weigh(channel, at_tap))[0];
-    const Expr test = valid(at_tap);
+    const Expr value = pass.accumulate(old, truth(form.read(channel, at_tap)), form.weigh(channel, at_tap), exprs(at));
+    const Expr test = form.valid(at_tap);
     zone.partial(of_block) = test.defined() ? select(test, value, old) : value;
 
     zone.blocks = RDom(0, (channels + block - 1) / block, 0, (all + per_block - 1) / per_block, name + "_blocks");
-    if (applies.defined())
-        zone.blocks.where(applies);
+    if (form.applies.defined())
+        zone.blocks.where(form.applies);
     std::vector<Expr> this_block = exprs(at);
     this_block.push_back(zone.blocks[0]);
     this_block.push_back(zone.blocks[1]);
-    if (zones.empty())
-        total(at) = algebra.init(type)[0];
-    total(at) = algebra.merge({total(exprs(at))}, {zone.partial(this_block)})[0];
-    zone.merge_stage = static_cast<int>(zones.size());
+    if (!zone.total.defined())
+        zone.total(at) = pass.init;
+    zone.merge_stage = zone.total.num_update_definitions();
+    zone.total(at) = pass.merge(zone.total(exprs(at)), zone.partial(this_block));
     zones.push_back(zone);
 }
 
@@ -118,16 +155,15 @@ void Stencil::define_nan_rows(Expr value, Expr lanes) {
 
 // Where a NaN among the operands meets an output: looked for only where one is near, at the cost of another reduction.
 // A max that kept NaN would halve the speed of the inner loop.
-template <typename Read, typename Weigh, typename Valid>
-void Stencil::define_hits(const std::vector<Var> &at, Read read, Weigh weigh, Valid valid) {
+void Stencil::define_hits(const std::vector<Var> &at, const Form &form) {
     const Type mask = UInt(type.bits());
     hit = RDom(0, plane ? Expr(1) : c_in, 0, axes[0].taps, 0, axes[1].taps, 0, axes[2].taps, "hit");
     const Tap at_tap = {hit[1], hit[2], hit[3]};
     hit.where(is_inside(2, d, at_tap));
     hit.where(is_inside(1, h, at_tap));
     hit.where(nan_near(h, d, batch) != 0);
-    const Expr found = nan_mask(read(hit[0], at_tap)) | nan_mask(weigh(hit[0], at_tap));
-    const Expr test = valid(at_tap);
+    const Expr found = nan_mask(form.read(hit[0], at_tap)) | nan_mask(form.weigh(hit[0], at_tap));
+    const Expr test = form.valid(at_tap);
     hits(at) = Internal::make_zero(mask);
     hits(at) = hits(exprs(at)) | select(test, found, Internal::make_zero(mask));
 }
@@ -140,13 +176,14 @@ void Stencil::whole() {
                  batch);
     };
     const auto weigh = [&](Expr channel, const Tap &at_tap) { return kernel_at(o, channel, at_tap); };
-    add_zone("partial", at, Expr(), read, weigh, valid);
+    const Form everywhere = {"partial", Expr(), read, weigh, valid};
+    add_zones(at, {everywhere});
     if (poisons()) {
         nan_in_row = RDom(0, axes[0].size, "nan_in_row");
         define_nan_rows(x(c, nan_in_row, h, d, batch), plane ? Expr(1) : c_in);
-        define_hits(at, read, weigh, valid);
+        define_hits(at, everywhere);
     }
-    y(at) = finish(total(exprs(at)), poisons() ? hits(exprs(at)) : Expr());
+    y(at) = finish(exprs(at));
 }
 
 void Stencil::channels(const StencilTile &tile, int lanes) {
@@ -169,18 +206,18 @@ void Stencil::channels(const StencilTile &tile, int lanes) {
     const Expr last_w = cast<int64_t>(wo * tile.positions + tile.positions - 1) * axes[0].stride +
                         (axes[0].taps - 1) * axes[0].dilation - axes[0].before;
     const Expr interior = first_w >= 0 && last_w < axes[0].size;
-    add_zone(
-        "interior", at, interior,
-        [&](Expr channel, const Tap &at_tap) { return read(input(0, position, at_tap), channel, at_tap); }, weigh,
-        [](const Tap &) { return Expr(); });
-    add_zone("edge", at, !interior, anywhere, weigh, valid);
+    const auto inside = [&](Expr channel, const Tap &at_tap) {
+        return read(input(0, position, at_tap), channel, at_tap);
+    };
+    const Form edge = {"edge", !interior, anywhere, weigh, valid};
+    add_zones(at, {{"interior", interior, inside, weigh, [](const Tap &) { return Expr(); }}, edge});
     if (poisons()) {
         nan_in_row = RDom(0, axes[0].size, "nan_in_row");
         define_nan_rows(x(c, nan_in_row, h, d, batch), c_in);
-        define_hits(at, anywhere, weigh, valid);
+        define_hits(at, edge);
     }
     const std::vector<Expr> tile_of = {o % width, w % tile.positions, o / width, w / tile.positions, h, d, batch};
-    y(o, w, h, d, batch) = finish(total(tile_of), poisons() ? hits(tile_of) : Expr());
+    y(o, w, h, d, batch) = finish(tile_of);
 }
 
 void Stencil::rows(const StencilTile &tile, int lanes) {
@@ -203,7 +240,7 @@ void Stencil::rows(const StencilTile &tile, int lanes) {
     const auto valid = [&](const Tap &at_tap) { return is_inside(0, position, at_tap); };
     const auto always = [](const Tap &) { return Expr(); };
     if (exact_padding) {
-        add_zone("interior", at, Expr(), read, weigh, always);
+        add_zones(at, {{"interior", Expr(), read, weigh, always}});
     } else {
         const Expr first_w = wo * width - axes[0].before;
         const Expr last_w = first_w + width - 1 + (axes[0].taps - 1) * axes[0].dilation;
@@ -215,16 +252,15 @@ void Stencil::rows(const StencilTile &tile, int lanes) {
             k_is_odd(batch) = k_is_odd(batch) | cast<uint8_t>(exact::is_nan(value - value));
             interior = interior || k_is_odd(batch) == 0;
         }
-        add_zone("interior", at, interior, read, weigh, always);
-        add_zone("edge", at, !interior, read, weigh, valid);
+        add_zones(at, {{"interior", interior, read, weigh, always}, {"edge", !interior, read, weigh, valid}});
     }
     if (poisons()) {
         nan_in_row = RDom(0, (axes[0].size + lanes - 1) / lanes, "nan_in_row");
         define_nan_rows(x_rows(axes[0].before + nan_in_row * lanes + c, h, d, batch), lanes);
-        define_hits(at, read, weigh, valid);
+        define_hits(at, {"hits", Expr(), read, weigh, valid});
     }
     const std::vector<Expr> tile_of = {w % width, w / width, h, d, batch};
-    y(o, w, h, d, batch) = finish(total(tile_of), poisons() ? hits(tile_of) : Expr());
+    y(o, w, h, d, batch) = finish(tile_of);
 }
 
 } // namespace nitrix::family

@@ -10,6 +10,7 @@
 #include <Halide.h>
 
 #include <array>
+#include <functional>
 
 #include "generators/core/algebra.h"
 
@@ -60,14 +61,22 @@ public:
     Var o{"o"}, w{"w"}, h{"h"}, d{"d"}, batch{"batch"}, c{"c"}, kw{"kw"}, kh{"kh"}, kd{"kd"};
     Var oi{"oi"}, wi{"wi"}, oo{"oo"}, wo{"wo"}; // inside and outside a tile
     Var cb{"cb"}, tb{"tb"};                     // block of channels, of taps
+    // What is computed from the terms of an output: one reduction, or for a state of two components the maximum first,
+    // then the sum that it shifts.
+    struct Pass {
+        Func total;
+        Expr init;
+        std::function<Expr(Expr old, Expr from_x, Expr from_k, const std::vector<Expr> &at)> accumulate;
+        std::function<Expr(Expr, Expr)> merge;
+    };
+    std::vector<Pass> passes;
     // One reduction over blocks for tiles that need no test along w, one for those that do.
     struct Zone {
         RDom blocks, inside;
-        Func partial;
+        Func partial, total;
         int merge_stage;
     };
     std::vector<Zone> zones;
-    Func total{"total"};
     Func k_panel{"k_panel"}; // the kernel, packed
     Func x_rows{"x_rows"};   // rows of x with room around them
     RDom x_row;
@@ -91,15 +100,21 @@ private:
     Expr place(int axis, Expr position, const Tap &at) const; // in x
     Expr input(int axis, Expr position, const Tap &at) const;
     Expr is_inside(int axis, Expr position, const Tap &at) const;
-    Expr finish(Expr value, Expr hit_mask) const;
+    Expr finish(const std::vector<Expr> &at) const;
+    void set_passes();
     Expr nan_mask(Expr value) const;
     void define_nan_rows(Expr value, Expr lanes);
-    // Adds a zone to `total`, whose dimensions are `at`: `applies` decides whether it works on a tile.
-    template <typename Read, typename Weigh, typename Valid>
-    void add_zone(const std::string &name, const std::vector<Var> &at, Expr applies, Read read, Weigh weigh,
-                  Valid valid);
-    template <typename Read, typename Weigh, typename Valid>
-    void define_hits(const std::vector<Var> &at, Read read, Weigh weigh, Valid valid);
+    // How a zone reads its operands, and where: on tiles to which `applies`, at taps that are `valid`.
+    struct Form {
+        std::string name;
+        Expr applies;
+        std::function<Expr(Expr channel, const Tap &)> read, weigh;
+        std::function<Expr(const Tap &)> valid;
+    };
+    // A zone of each form for each pass, whose dimensions are `at`.
+    void add_zones(const std::vector<Var> &at, const std::vector<Form> &forms);
+    void add_zone(const std::vector<Var> &at, Pass &pass, const Form &form);
+    void define_hits(const std::vector<Var> &at, const Form &form);
 };
 
 } // namespace nitrix::family

@@ -12,10 +12,10 @@ static Expr round_up(Expr value, int to) { return (value + (to - 1)) / to * to; 
 // One zone's reduction: the accumulators of a tile in registers over a block of taps and channels.
 static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vector, int width, int lanes,
                        int unroll_c) {
-    Stage merge = f.total.update(zone.merge_stage);
+    Stage merge = zone.total.update(zone.merge_stage);
     Stage step = zone.partial.update();
     zone.partial.bound(vector, 0, width)
-        .compute_at(f.total, zone.blocks[0])
+        .compute_at(zone.total, zone.blocks[0])
         .vectorize(vector, lanes)
         .unroll(vector)
         .bound_extent(f.cb, 1)
@@ -82,17 +82,18 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
         .unroll(f.oi)
         .compute_at(f.y, f.batch)
         .partition(f.oo, Partition::Always);
-    f.total.bound(f.oi, 0, width)
-        .bound(f.wi, 0, tile.positions)
-        .bound_extent(f.oo, 1)
-        .bound_extent(f.wo, 1)
-        .bound_extent(f.h, 1)
-        .bound_extent(f.d, 1)
-        .bound_extent(f.batch, 1)
-        .compute_at(f.y, f.wo)
-        .vectorize(f.oi, lanes)
-        .unroll(f.oi)
-        .unroll(f.wi);
+    for (family::Stencil::Pass &pass : f.passes)
+        pass.total.bound(f.oi, 0, width)
+            .bound(f.wi, 0, tile.positions)
+            .bound_extent(f.oo, 1)
+            .bound_extent(f.wo, 1)
+            .bound_extent(f.h, 1)
+            .bound_extent(f.d, 1)
+            .bound_extent(f.batch, 1)
+            .compute_at(f.y, f.wo)
+            .vectorize(f.oi, lanes)
+            .unroll(f.oi)
+            .unroll(f.wi);
     for (family::Stencil::Zone &zone : f.zones) {
         zone.partial.bound(f.wi, 0, tile.positions)
             .bound_extent(f.oo, 1)
@@ -137,14 +138,15 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
         f.k_is_odd.compute_at(f.y, f.batch);
     f.x_rows.compute_at(f.y, block).vectorize(f.w, lanes, TailStrategy::RoundUp);
     f.x_rows.update().reorder(f.x_row, f.h, f.d).specialize(f.x_is_dense).vectorize(f.x_row, lanes, tail);
-    f.total.bound(f.wi, 0, width)
-        .bound_extent(f.wo, 1)
-        .bound_extent(f.h, 1)
-        .bound_extent(f.d, 1)
-        .bound_extent(f.batch, 1)
-        .compute_at(f.y, f.wo)
-        .vectorize(f.wi, lanes)
-        .unroll(f.wi);
+    for (family::Stencil::Pass &pass : f.passes)
+        pass.total.bound(f.wi, 0, width)
+            .bound_extent(f.wo, 1)
+            .bound_extent(f.h, 1)
+            .bound_extent(f.d, 1)
+            .bound_extent(f.batch, 1)
+            .compute_at(f.y, f.wo)
+            .vectorize(f.wi, lanes)
+            .unroll(f.wi);
     for (family::Stencil::Zone &zone : f.zones) {
         zone.partial.bound_extent(f.wo, 1).bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
         accumulate(f, zone, f.wi, width, lanes, 1);
@@ -160,17 +162,22 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const Expr copied = span(rows, "stride1", "window1", "dilation1", "spatial1") *
                         span(slices, "stride0", "window0", "dilation0", "spatial0");
     const Expr row_length = size_of("out2") + size_of("spatial2") + size_of("before2") + reach("window2", "dilation2");
-    Expr bytes = size * copied * (row_length + 2 * width) + size * taps;
+    const Expr shared = size * taps;
+    Expr bytes = size * copied * (row_length + 2 * width); // of each thread
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, block);
         find_nan(f, f.wi, width, lanes, hi);
         bytes += size * (copied + 64);
     }
-    f.scratch_bytes = simplify(bytes);
+    const Expr blocks = round_up(size_of("out1"), rows) / rows * (round_up(size_of("out0"), slices) / slices);
+    f.scratch_bytes = simplify(shared + min(size_of("threads"), blocks) * bytes);
 }
 
-void stencil_tile(family::Stencil &f, const family::StencilTile &channel_tile, const family::StencilTile &plane_tile,
-                  int lanes) {
+void stencil_tile(family::Stencil &f, family::StencilTile channel_tile, family::StencilTile plane_tile, int lanes) {
+    if (f.passes.size() > 1) { // exp wants the registers: its coefficients and temporaries
+        channel_tile.positions = plane_tile.vectors = 2;
+        channel_tile.vectors = channel_tile.unroll_c = 1;
+    }
     if (f.plane)
         plane(f, plane_tile, lanes);
     else

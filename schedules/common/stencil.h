@@ -6,6 +6,6 @@
 namespace nitrix {
 
 // `plane` is the tile of single-channel calls, `channels` that of all others.
-void stencil_tile(family::Stencil &f, const family::StencilTile &channels, const family::StencilTile &plane, int lanes);
+void stencil_tile(family::Stencil &f, family::StencilTile channels, family::StencilTile plane, int lanes);
 
 } // namespace nitrix

@@ -9,8 +9,9 @@ from scipy import ndimage
 import nitrix
 from nitrix.semiring import SEMIRINGS, reference_semiring_conv, semiring_conv
 
+ROUNDED = ["real", "euclidean", "log"]
 TROPICAL = ["tropical_max_plus", "tropical_min_plus"]
-SERVED = [n for n in ("real", *TROPICAL, "euclidean", "boolean") if n in {
+SERVED = [n for n in ("real", *TROPICAL, "euclidean", "boolean", "log") if n in {
     v["algebra"] for v in nitrix.info()["variants"] if v["op"] == "semiring_conv"
 }]  # fmt: skip
 
@@ -33,8 +34,9 @@ def brute_force(x, k, semiring, stride, padding, dilation):
         if x.shape[a] + sum(padding[a]) >= (k.shape[a] - 1) * dilation[a] + 1 else 0
         for a in range(rank)
     ]  # fmt: skip
-    wide = semiring in ("real", "euclidean")
-    y = np.full((*size, k.shape[-1]), 0.0 if wide else SEMIRINGS[semiring].identity, np.float64 if wide else x.dtype)
+    wide = semiring in ROUNDED
+    start = 0.0 if semiring in ("real", "euclidean") else SEMIRINGS[semiring].identity
+    y = np.full((*size, k.shape[-1]), start, np.float64 if wide else x.dtype)
     for p in np.ndindex(*size):
         for q in np.ndindex(*k.shape[:rank]):
             at = tuple(p[a] * stride[a] + q[a] * dilation[a] - padding[a][0] for a in range(rank))
@@ -45,6 +47,8 @@ def brute_force(x, k, semiring, stride, padding, dilation):
                 y[p] += (left * right).sum(axis=0)
             elif semiring == "euclidean":
                 y[p] += ((left - right) ** 2).sum(axis=0)
+            elif semiring == "log":
+                y[p] = np.logaddexp(y[p], np.logaddexp.reduce(left + right, axis=0, initial=-np.inf))
             elif semiring == "boolean":
                 y[p] |= (left & right).any(axis=0)
             else:
@@ -60,14 +64,14 @@ def check(x, k, semiring, stride, padding, dilation):
     one = lambda v: (v,) * rank if isinstance(v, int) else v  # noqa: E731
     expected = brute_force(x, k, semiring, one(stride), padding, one(dilation))
     assert got.shape == expected.shape and got.dtype == x.dtype
-    if semiring in ("real", "euclidean"):
+    if semiring in ROUNDED:
         np.testing.assert_allclose(
-            got, expected, rtol=0, atol=64 * np.finfo(x.dtype).eps * (1 + np.abs(expected).max(initial=0))
+            got, expected, rtol=0, atol=64 * np.finfo(x.dtype).eps * (1 + np.abs(expected, where=np.isfinite(expected), out=np.zeros(expected.shape)).max(initial=0))
         )
     else:
         np.testing.assert_array_equal(got, expected)
     reference = reference_semiring_conv(x, k, semiring=semiring, stride=stride, padding=padding, dilation=dilation)
-    if nitrix.last_variant() != "none" and not (semiring in ("real", "euclidean") and _served_unfused()):
+    if nitrix.last_variant() != "none" and not (semiring in ROUNDED and _served_unfused()):
         assert got.tobytes() == reference.tobytes()
 
 
