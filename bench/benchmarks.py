@@ -175,6 +175,24 @@ def _convolution_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: n
     return lambda: conv(x, k, semiring=case.algebra, out=out, threads=threads)
 
 
+def _convolution_gradient_cases(algebra: str, dtype: str) -> Iterator[Case]:
+    for case in _convolution_cases(algebra, dtype):
+        yield replace(case, op="semiring_conv_vjp", operations=3 * case.operations)
+
+
+def _convolution_gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    """The convolution and both gradients of the sum of its entries."""
+    (x, k), s = inputs, nitrix.semiring
+    gradient, of_x, of_k = np.ones_like(out), np.empty_like(x), np.empty_like(k)
+    options = {"semiring": case.algebra, "threads": threads}
+
+    def call() -> None:
+        s.semiring_conv(x, k, out=out, **options)
+        s.semiring_conv_vjp(x, k, out, gradient, out=(of_x, of_k), **options)
+
+    return call
+
+
 BENCHMARKS = {
     b.op: b
     for b in (
@@ -190,6 +208,7 @@ BENCHMARKS = {
             _with_index_call("semiring_matmul_argmax"),
         ),
         Benchmark("semiring_conv", _convolution_cases, _convolution_call),
+        Benchmark("semiring_conv_vjp", _convolution_gradient_cases, _convolution_gradient_call),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
     )

@@ -245,8 +245,12 @@ static void bind_inputs(Call &call, int owner[]) {
         bind_core(call, i, owner);
         call.batch_rank = std::max(call.batch_rank, call.arrays[i].rank - call.core_rank[i]);
     }
-    if (op.shape)
+    if (op.shape) {
         op.shape->extents(call);
+        for (int i = 0; i < op.n_inputs; ++i) // of a backward, some have the shape that the rule gives
+            if (call.arrays[i].given)
+                bind_core(call, i, owner);
+    }
     for (int d = 0; d < call.batch_rank; ++d)
         call.batch[d] = 1;
     for (int i = 0; i < op.n_inputs; ++i) {

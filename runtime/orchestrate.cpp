@@ -6,6 +6,7 @@
 #include <climits>
 
 #include "error.h"
+#include "pack.h"
 #include "run.h"
 #include "scratch.h"
 
@@ -53,7 +54,8 @@ Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
     return array;
 }
 
-void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array> arrays) {
+void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array> arrays,
+                        const AttributeValue *attributes) {
     Call inner;
     inner.op_index = find_op(op);
     inner.op = &ops[inner.op_index];
@@ -61,6 +63,8 @@ void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array
     inner.dtype = call_.dtype;
     inner.has_data = !dry;
     std::copy(arrays.begin(), arrays.end(), inner.arrays);
+    for (int i = 0; i < inner.op->n_attributes; ++i)
+        inner.attributes[i] = attributes ? attributes[i] : inner.op->attributes[i].initial;
     bind_shapes(inner);
     inner.options = call_.options;
     if (dry) {
@@ -72,6 +76,18 @@ void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array
         inner.options.workspace_size -= workspace_used_;
     }
     run(inner);
+}
+
+Array Orchestrator::compact(const Array &array) {
+    int last = array.rank - 1;
+    while (last >= 0 && array.shape[last] <= 1)
+        --last;
+    if (last < 0 || array.strides[last] == 1)
+        return array;
+    const Array copy = scratch(array.dtype, array.shape, array.rank);
+    if (!dry)
+        copy_elements(copy, array);
+    return copy;
 }
 
 void Orchestrator::parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure) {

@@ -24,8 +24,13 @@ public:
     // A row-major array that lives as long as this object.
     Array scratch(DType dtype, const int64_t *shape, int rank);
 
-    // Another op, on arrays whose leading dimensions broadcast. algebra: -1 where that op has none.
-    void call(const char *op, int algebra, std::initializer_list<Array> arrays);
+    // Another op, on arrays whose leading dimensions broadcast. algebra: -1 where that op has none. attributes: of an
+    // op that has some, in its order; nullptr: the defaults.
+    void call(const char *op, int algebra, std::initializer_list<Array> arrays,
+              const AttributeValue *attributes = nullptr);
+
+    // The array itself where its innermost dimension of more than one element has unit stride, else a copy of it.
+    Array compact(const Array &array);
 
     // body(i) for every i below count, on this call's threads. What a body writes must be its own.
     template <typename Body> void parallel(int64_t count, const Body &body) {

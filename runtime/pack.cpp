@@ -57,23 +57,23 @@ PackedOutputs::~PackedOutputs() {
         scratch_release(kernel_, copies_[i]);
 }
 
-// Row by row of the compact copy; the caller's rows have any stride.
-template <typename T> static void scatter(const Array &from, const Array &to) {
+template <typename T> static void copy_rows(const Array &to, const Array &from) {
     const int last = to.rank - 1;
-    const int64_t width = to.shape[last], step = to.strides[last];
+    const int64_t width = to.shape[last], step = to.strides[last], pace = from.strides[last];
     const T *source = reinterpret_cast<const T *>(from.data);
     T *target = reinterpret_cast<T *>(to.data);
     int64_t index[max_rank] = {};
     for (;;) {
         for (int64_t i = 0; i < width; ++i)
-            target[i * step] = source[i];
-        source += width;
+            target[i * step] = source[i * pace];
         int d = last - 1;
         for (; d >= 0; --d) {
             target += to.strides[d];
+            source += from.strides[d];
             if (++index[d] < to.shape[d])
                 break;
             target -= to.strides[d] * to.shape[d];
+            source -= from.strides[d] * to.shape[d];
             index[d] = 0;
         }
         if (d < 0)
@@ -81,23 +81,23 @@ template <typename T> static void scatter(const Array &from, const Array &to) {
     }
 }
 
-void PackedOutputs::store() const {
-    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i) {
-        if (!copies_[i])
-            continue;
-        const Array &from = call.arrays[i], &to = original_.arrays[i];
-        switch (dtype_bytes(from.dtype)) {
-        case 1:
-            scatter<uint8_t>(from, to);
-            break;
-        case 4:
-            scatter<uint32_t>(from, to);
-            break;
-        default:
-            scatter<uint64_t>(from, to);
-            break;
-        }
+void copy_elements(const Array &to, const Array &from) {
+    if (to.empty())
+        return;
+    switch (dtype_bytes(from.dtype)) {
+    case 1:
+        return copy_rows<uint8_t>(to, from);
+    case 4:
+        return copy_rows<uint32_t>(to, from);
+    default:
+        return copy_rows<uint64_t>(to, from);
     }
+}
+
+void PackedOutputs::store() const {
+    for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
+        if (copies_[i])
+            copy_elements(original_.arrays[i], call.arrays[i]);
 }
 
 } // namespace nitrix

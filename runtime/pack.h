@@ -11,6 +11,9 @@ namespace nitrix {
 // Whether kernels write this array in place: its innermost core dimension has unit stride, or is a single element.
 bool is_written_in_place(const Call &call, int argument);
 
+// Arrays of one shape, at least one dimension and one dtype.
+void copy_elements(const Array &to, const Array &from);
+
 // Bytes of the compact copies that the call needs.
 int64_t packed_bytes(const Call &call);
 

@@ -10,6 +10,7 @@
 #include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
 #include "schedules/common/stencil.h"
+#include "schedules/common/stencil_gradient.h"
 
 namespace nitrix {
 
@@ -23,8 +24,10 @@ static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 5, .vectors = 2}, {.positions = 1, .vectors = 8}, lanes);
 }
 
+static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
+
 static const ScheduleTable avx2 = {"avx2",        &naive_schedule, contraction, stream_tiles,
-                                   search_blocks, whole_vectors,   stencil};
+                                   search_blocks, whole_vectors,   stencil,     stencil_gradient};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

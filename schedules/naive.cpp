@@ -11,6 +11,7 @@
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "generators/core/stencil.h"
+#include "generators/core/stencil_gradient.h"
 #include "schedules/common/contraction.h"
 #include "schedules/common/schedule.h"
 
@@ -49,7 +50,16 @@ static void stencil(family::Stencil &f, int) {
     f.scratch_bytes = Halide::cast<int64_t>(0);
 }
 
-const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp, refinement, pointwise, stencil};
+static void stencil_gradient(family::StencilGradient &f, int) {
+    f.tiled(1, 1);
+    f.total.compute_at(f.out, f.v);
+    f.partial.compute_at(f.total, f.outer[0]);
+    for (family::StencilGradient::Copy &copy : f.copies)
+        copy.of.compute_at(f.out, f.rest.back());
+}
+
+const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction, log_sum_exp,
+                                      refinement, pointwise, stencil,     stencil_gradient};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

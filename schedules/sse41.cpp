@@ -10,6 +10,7 @@
 #include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
 #include "schedules/common/stencil.h"
+#include "schedules/common/stencil_gradient.h"
 
 namespace nitrix {
 
@@ -21,8 +22,10 @@ static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 3, .vectors = 2}, {.positions = 1, .vectors = 6}, lanes);
 }
 
+static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
+
 static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles,
-                                    search_blocks, whole_vectors,   stencil};
+                                    search_blocks, whole_vectors,   stencil,     stencil_gradient};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

@@ -17,6 +17,13 @@ struct Euclidean : Semiring {
     static State merge(State a, State b) { return {a[0] + b[0]}; }
     static Expr finalize(State s) { return Halide::sqrt(s[0]); } // IEEE: correctly rounded everywhere
     static Expr combine(Expr a, Expr b) { return (a - b) * (a - b); }
+    // (a - b) / c; 0 where the distance is.
+    static Derivative derivative() {
+        return {
+            [](const Expr &dc, const Expr &c) { return Halide::select(c == zero(c.type()), zero(c.type()), dc / c); },
+            [](const Expr &a, const Expr &b, const Expr &) { return a - b; },
+            [](const Expr &a, const Expr &b, const Expr &) { return b - a; }};
+    }
 };
 
 } // namespace nitrix

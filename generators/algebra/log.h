@@ -30,6 +30,12 @@ struct Log : StrictSemiring {
     }
     static Expr finalize(State s) { return nitrix::log(s[1]) + s[0]; }
     static Expr combine(Expr a, Expr b) { return a + b; }
+    // The softmax exp(a + b - c); 0 where c is -inf, as nothing led to it.
+    static Expr softmax(const Expr &a, const Expr &b, const Expr &c) {
+        const Expr share = factor(exact::ordered_min((a + b) - c, zero(c.type())));
+        return select(c == negative_infinity(c.type()), zero(c.type()), share);
+    }
+    static Derivative derivative() { return {nullptr, softmax, softmax}; }
     static std::optional<double> annihilator() { return -std::numeric_limits<double>::infinity(); }
 
     // exp(a - row's maximum) times exp(b - column's maximum), summed as REAL. Where the maxima never meet, the sum

@@ -12,6 +12,10 @@ struct Real : StrictSemiring {
     static State merge(State a, State b) { return {a[0] + b[0]}; }
     static Expr combine(Expr a, Expr b) { return a * b; }
     static std::optional<double> annihilator() { return 0.0; }
+    static Derivative derivative() {
+        return {nullptr, [](const Expr &, const Expr &b, const Expr &) { return b; },
+                [](const Expr &a, const Expr &, const Expr &) { return a; }};
+    }
 };
 
 } // namespace nitrix

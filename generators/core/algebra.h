@@ -69,6 +69,14 @@ struct Lowering {
     Expr (*weight)(const Expr &value, const Expr &maximum);
 };
 
+// The gradient of one term: for an output c = finalize(... combine(a, b) ...) with gradient dc, the term passes
+// weight * left to a and weight * right to b. weight: nullptr, dc itself; what all terms of an output share otherwise.
+struct Derivative {
+    Expr (*weight)(const Expr &dc, const Expr &c);
+    Expr (*left)(const Expr &a, const Expr &b, const Expr &c);
+    Expr (*right)(const Expr &a, const Expr &b, const Expr &c);
+};
+
 // A NaN that no arithmetic makes: its payload spells the mark.
 inline uint64_t unresolved_bits(int bits) { return bits == 64 ? 0x7ff800000000a11e : 0x7fc0a11e; }
 inline Expr unresolved(Type t) {
@@ -94,6 +102,7 @@ public:
     virtual Expr finalize(State s) const = 0;
     virtual bool finalize_is_identity() const = 0;
     virtual std::optional<Lowering> lowering() const = 0;
+    virtual std::optional<Derivative> derivative() const = 0; // none: one term wins all, or there is no gradient
 };
 
 namespace detail {
@@ -103,6 +112,8 @@ template <typename T, typename = void> struct has_finalize : std::false_type {};
 template <typename T> struct has_finalize<T, std::void_t<decltype(&T::finalize)>> : std::true_type {};
 template <typename T, typename = void> struct has_lowering : std::false_type {};
 template <typename T> struct has_lowering<T, std::void_t<decltype(&T::lowering)>> : std::true_type {};
+template <typename T, typename = void> struct has_derivative : std::false_type {};
+template <typename T> struct has_derivative<T, std::void_t<decltype(&T::derivative)>> : std::true_type {};
 } // namespace detail
 
 template <typename T> class AlgebraOf final : public Algebra {
@@ -135,6 +146,12 @@ public:
     std::optional<Lowering> lowering() const override {
         if constexpr (detail::has_lowering<T>::value)
             return T::lowering();
+        else
+            return std::nullopt;
+    }
+    std::optional<Derivative> derivative() const override {
+        if constexpr (detail::has_derivative<T>::value)
+            return T::derivative();
         else
             return std::nullopt;
     }

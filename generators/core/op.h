@@ -12,6 +12,7 @@
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "generators/core/stencil.h"
+#include "generators/core/stencil_gradient.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -58,6 +59,11 @@ protected:
 
     void schedule_with(family::Stencil &f) {
         find_row(schedule_named(schedule_name), &ScheduleTable::stencil)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::StencilGradient &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::stencil_gradient)(f, lanes(f.element));
         write_facts(f.scratch_bytes);
     }
 

@@ -18,9 +18,7 @@ void Stencil::set_passes() {
                           [&of](Expr old, Expr a, Expr b, const std::vector<Expr> &) {
                               return of.accumulate({std::move(old)}, std::move(a), std::move(b))[0];
                           },
-                          [&of](Expr a, Expr b) {
-                              return of.merge({std::move(a)}, {std::move(b)})[0];
-                          }});
+                          [&of](Expr a, Expr b) { return of.merge({std::move(a)}, {std::move(b)})[0]; }});
         return;
     }
     const std::optional<Lowering> lowering = of.lowering();
@@ -32,12 +30,12 @@ void Stencil::set_passes() {
                           return exact::ordered_max(old, of.combine(std::move(a), std::move(b)));
                       },
                       [](const Expr &a, const Expr &b) { return exact::ordered_max(a, b); }});
-    passes.push_back({Func("sum"), zero(type),
-                      [&of, maximum, weight = lowering->weight](const Expr &old, Expr a, Expr b,
-                                                                const std::vector<Expr> &at) {
-                          return old + weight(of.combine(std::move(a), std::move(b)), maximum(at));
-                      },
-                      [](const Expr &a, const Expr &b) { return a + b; }});
+    passes.push_back(
+        {Func("sum"), zero(type),
+         [&of, maximum, weight = lowering->weight](const Expr &old, Expr a, Expr b, const std::vector<Expr> &at) {
+             return old + weight(of.combine(std::move(a), std::move(b)), maximum(at));
+         },
+         [](const Expr &a, const Expr &b) { return a + b; }});
 }
 
 // Any byte but 0 is true.

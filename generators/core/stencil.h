@@ -55,6 +55,7 @@ public:
     const StencilAxis axes[3];
     const Expr c_in, c_out;
     const bool plane;
+    bool narrow = false; // few output channels: one vector of them
     const Type type;
 
     // What the forms define, for the schedule.

@@ -1,6 +1,7 @@
 // y[p, o] = finalize( merge over blocks of (q, c) ( update over (q, c) ( combine(x[p * stride + q * dilation - before,
 // c], k[q, c, o]) ) ) ): a position outside x contributes nothing.
 #include "generators/core/op.h"
+#include "generators/core/stencil_axes.h"
 
 namespace nitrix {
 
@@ -15,15 +16,8 @@ public:
 
     void generate() {
         const Expr batch = y.dim(4).extent(), c_in = x.dim(0).extent(), c_out = y.dim(0).extent();
-        x.dim(0).set_min(0).set_stride(Expr());
-        for (int d = 1; d < 4; ++d)
-            x.dim(d).set_min(0);
-        x.dim(4).set_min(0).set_extent(batch);
-        k.dim(0).set_min(0).set_extent(c_out).set_stride(Expr());
-        k.dim(1).set_min(0).set_extent(c_in);
-        for (int d = 2; d < 5; ++d)
-            k.dim(d).set_min(0);
-        k.dim(5).set_min(0).set_extent(batch);
+        constrain_image(x, c_in, batch);
+        constrain_window(k, c_out, c_in, batch);
         for (int d = 0; d < 5; ++d)
             y.dim(d).set_min(0);
         const bool plane = shape_class.value() == "plane";
@@ -33,10 +27,9 @@ public:
             y.dim(1).set_stride(1);
         }
         family::StencilAxis axes[3];
-        for (int a = 0; a < 3; ++a) // innermost first
-            axes[a] = {x.dim(1 + a).extent(), k.dim(2 + a).extent(), y.dim(1 + a).extent(),
-                       stride[2 - a],         dilation[2 - a],       before[2 - a]};
+        set_axes(axes, x, k, y, stride, dilation, before);
         family::Stencil f(algebra(), x, k, y, axes, c_in, c_out, plane);
+        f.narrow = shape_class.value() == "narrow";
         f.x_is_dense = x.dim(1).stride() == 1;
         schedule_with(f);
     }

@@ -11,6 +11,7 @@ class LogSumExp;
 struct Pointwise;
 class Refinement;
 class Stencil;
+class StencilGradient;
 } // namespace family
 
 struct ScheduleTable {
@@ -21,6 +22,7 @@ struct ScheduleTable {
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
     void (*stencil)(family::Stencil &op, int lanes) = nullptr;
+    void (*stencil_gradient)(family::StencilGradient &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -174,6 +174,10 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
 }
 
 void stencil_tile(family::Stencil &f, family::StencilTile channel_tile, family::StencilTile plane_tile, int lanes) {
+    if (f.narrow) {
+        channel_tile.positions *= channel_tile.vectors;
+        channel_tile.vectors = 1;
+    }
     if (f.passes.size() > 1) { // exp wants the registers: its coefficients and temporaries
         channel_tile.positions = plane_tile.vectors = 2;
         channel_tile.vectors = channel_tile.unroll_c = 1;

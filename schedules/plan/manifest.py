@@ -6,7 +6,16 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "log_sum_exp", "refinement", "pointwise", "stencil", "gather_reduce", "select")
+FAMILIES = (
+    "contraction",
+    "log_sum_exp",
+    "refinement",
+    "pointwise",
+    "stencil",
+    "stencil_gradient",
+    "gather_reduce",
+    "select",
+)
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
@@ -17,7 +26,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
-    "flops", "test", "benchmark",
+    "flops", "test", "benchmark", "attributes_of",
 }  # fmt: skip
 
 
@@ -270,4 +279,12 @@ def load(path: Path, algebras: list[str]) -> list[Op]:
     unknown = set(data) - {"op"}
     if unknown:
         _fail(path.name, f"unknown table {sorted(unknown)[0]!r}", "entries are called [op.<name>]")
+    for name, entry in data["op"].items():
+        source = entry.get("attributes_of")
+        if source is None:
+            continue
+        if source not in data["op"] or "attributes_of" in data["op"][source] or "attributes" in entry:
+            _fail(f"[op.{name}] attributes_of", f"got {source!r}",
+                  "write the name of an entry with attributes of its own, and leave 'attributes' out here")  # fmt: skip
+        entry["attributes"] = data["op"][source].get("attributes", [])
     return [_op(name, entry, algebras, list(data["op"])) for name, entry in data["op"].items()]

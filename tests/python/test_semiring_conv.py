@@ -66,7 +66,12 @@ def check(x, k, semiring, stride, padding, dilation):
     assert got.shape == expected.shape and got.dtype == x.dtype
     if semiring in ROUNDED:
         np.testing.assert_allclose(
-            got, expected, rtol=0, atol=64 * np.finfo(x.dtype).eps * (1 + np.abs(expected, where=np.isfinite(expected), out=np.zeros(expected.shape)).max(initial=0))
+            got,
+            expected,
+            rtol=0,
+            atol=64
+            * np.finfo(x.dtype).eps
+            * (1 + np.abs(expected, where=np.isfinite(expected), out=np.zeros(expected.shape)).max(initial=0)),
         )
     else:
         np.testing.assert_array_equal(got, expected)

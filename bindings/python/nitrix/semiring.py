@@ -43,6 +43,7 @@ __all__ = [
     "SEMIRINGS",
     "Semiring",
     "reference_semiring_conv",
+    "semiring_conv_vjp",
     "reference_semiring_matmul",
     "semiring_conv",
     "semiring_matmul",
@@ -324,6 +325,59 @@ def semiring_conv(
     return result
 
 
+_convolve_back: Callable[..., Any] = OPS["semiring_conv_vjp"].call
+
+
+def semiring_conv_vjp(
+    x: Array,
+    k: SupportsDLPack,
+    y: SupportsDLPack,
+    dy: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    spatial_rank: int | None = None,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array]:
+    """Vector-Jacobian product of :func:`semiring_conv`: the gradients of ``sum(dy * y)`` with respect to x and k.
+
+    With ``w`` the derivative of an output by one of its terms, dx sums ``dy * w`` over the outputs that read an element
+    of x, dk over those that a tap serves. w is as for :func:`semiring_matmul_vjp`: the other operand for REAL; 1 at the
+    first winning term (taps in row-major order, for each its channels) and 0 elsewhere for the tropical algebras; the
+    softmax for LOG; ``(x - k) / y`` for EUCLIDEAN, 0 where y is 0. No array of patches is formed, and the bits do not
+    depend on the number of threads.
+
+    Parameters
+    ----------
+    x : (..., *spatial, c_in)
+    k : (..., *window, c_in, c_out)
+    y : (..., *out, c_out)
+        ``semiring_conv(x, k, ...)`` with the same options, unchanged.
+    dy : (..., *out, c_out)
+        The gradient with respect to y. All of one dtype, float32 or float64.
+    semiring
+        Any but BOOLEAN, whose truth values have no gradient.
+    stride, padding, dilation, spatial_rank, backend, threads, mode
+        As for :func:`semiring_conv`.
+    out
+        Two arrays that receive dx and dk, if given.
+
+    Returns
+    -------
+    dx, dk
+        Of the shapes of x and k: a broadcast operand's gradient is summed over the broadcast dimensions.
+    """
+    mode_of_padding, pads = padding_attributes(padding)
+    attributes = (algebra_name(semiring), stride, mode_of_padding, pads, dilation, spatial_rank)
+    both: tuple[Array, Array] = _convolve_back((x, k, y, dy), attributes, out, backend, threads, None, mode)
+    return both
+
+
 def reference_semiring_conv(
     x: Array,
     k: SupportsDLPack,
@@ -341,5 +395,6 @@ def reference_semiring_conv(
     return result
 
 
+FUNCTIONS[semiring_conv_vjp] = (OPS["semiring_conv_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_conv] = (OPS["semiring_conv"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_conv] = (OPS["semiring_conv"], {"backend": "naive"})

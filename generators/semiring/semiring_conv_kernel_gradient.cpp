@@ -1,0 +1,129 @@
+// dk[q, c, o] = sum over outputs p of dy[p, o] * derivative(x[p * stride + q * dilation - before, c], k[q, c, o],
+// y[p, o]): blocks of 256 positions along w, then rows and slices, in order.
+#include "generators/core/op.h"
+#include "generators/core/stencil_axes.h"
+
+namespace nitrix {
+
+using namespace Halide;
+
+class SemiringConvKernelGradient : public Op<SemiringConvKernelGradient> {
+public:
+    template <typename T> using Input = Generator<SemiringConvKernelGradient>::Input<T>;
+    template <typename T> using Output = Generator<SemiringConvKernelGradient>::Output<T>;
+    Input<Buffer<void, 5>> x{"x"};
+    Input<Buffer<void, 6>> k{"k"};
+    Input<Buffer<void, 5>> y{"y"}, dy{"dy"};
+    Input<int32_t[3]> stride{"stride"}, dilation{"dilation"}, before{"before"};
+    Output<Buffer<void, 6>> dk{"dk"};
+
+    void generate() {
+        for (int d = 0; d < 6; ++d)
+            dk.dim(d).set_min(0);
+        constexpr int block = family::Stencil::block;
+        const Expr batch_size = dk.dim(5).extent(), c_in = dk.dim(1).extent(), c_out = dk.dim(0).extent();
+        constrain_image(x, c_in, batch_size);
+        constrain_image(y, c_out, batch_size);
+        constrain_as(dy, y, 5);
+        constrain_as(k, dk, 6);
+        for (auto *image : {&x, &y, &dy})
+            image->dim(0).set_stride(1);
+        k.dim(0).set_stride(1);
+        set_axes(axes, x, k, y, stride, dilation, before);
+        term = algebra().derivative().value();
+        f.type = f.element = x.type();
+        f.start = zero(x.type());
+        f.merge = [](const Expr &total, const Expr &part) { return total + part; };
+        f.scratch_bytes = cast<int64_t>(0);
+        f.out = dk;
+        f.of = {of_block, h, d};
+        f.inner = RDom(0, min(axes[0].positions, block), "position");
+        f.inner.where(position() < axes[0].positions);
+        f.outer =
+            RDom(0, (axes[0].positions + (block - 1)) / block, 0, axes[1].positions, 0, axes[2].positions, "rows");
+        f.outer.where(is_in(place_of(axes[2], f.outer[2], kd), axes[2].size));
+        if (shape_class.value() == "plane") {
+            axes[0].stride = 1;
+            plane();
+        } else {
+            channels(c_in, c_out);
+        }
+        schedule_with(f);
+    }
+
+private:
+    Expr position() const { return of_block * family::Stencil::block + f.inner; }
+    Expr added(const Expr &old, const Expr &of_x, const Expr &of_k, const Expr &of_y, const Expr &of_dy) const {
+        const Expr weight = term.weight ? term.weight(of_dy, of_y) : of_dy;
+        return nitrix::fma(weight, term.right(of_x, of_k, of_y), old);
+    }
+
+    void channels(const Expr &c_in, const Expr &c_out) {
+        using Tile = family::StencilGradient::Tile;
+        f.tile = shape_class.value() == "narrow" ? Tile::column : Tile::square;
+        f.v = o;
+        f.t = c;
+        f.rest = {kw, kh, kd, batch};
+        f.v_size = c_out;
+        f.t_size = c_in;
+        f.outer.where(is_in(place_of(axes[1], f.outer[1], kh), axes[1].size));
+        f.inner.where(is_in(place_of(axes[0], position(), kw), axes[0].size));
+        // Rows of whole vectors: an edge tile would gather from operands that end with the last channel.
+        Func weights("weights"), values("values");
+        Var w("w");
+        const Expr channel = likely(min(o, c_out - 1)), of_dy = dy(channel, w, h, d, batch);
+        weights(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(channel, w, h, d, batch)) : of_dy;
+        values(o, w, h, d, batch) = y(channel, w, h, d, batch);
+        const bool reads_y = !term.weight && algebra().name() != "real";
+        f.copies.push_back({weights, RDom()});
+        if (reads_y)
+            f.copies.push_back({values, RDom()});
+        const auto shape = [](const char *name) { return family::Stencil::shape(name); };
+        f.scratch_bytes = cast<int64_t>((reads_y ? 2 : 1) * x.type().bytes()) * (shape("c_out") + 63) / 64 * 64 *
+                          shape("out0") * shape("out1") * shape("out2");
+        f.step = [this, weights, values, reads_y](const Expr &old, const Expr &at_o, const Expr &at_c) {
+            const Expr at = promise(position(), axes[0].positions), lane = f.whole_v();
+            const Expr of_x = x(at_c, promise(place_of(axes[0], at, kw), axes[0].size),
+                                promise(place_of(axes[1], h, kh), axes[1].size),
+                                promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            const Expr of_y = reads_y ? values(lane, at, h, d, batch) : zero(x.type());
+            return nitrix::fma(weights(lane, at, h, d, batch), term.right(of_x, k(at_o, at_c, kw, kh, kd, batch), of_y),
+                               old);
+        };
+    }
+
+    // One channel in and out, stride and dilation 1 along w: taps along w fill the vectors.
+    void plane() {
+        axes[0].dilation = 1;
+        f.tile = family::StencilGradient::Tile::flat;
+        for (auto *image : {&x, &y, &dy})
+            image->dim(1).set_stride(1);
+        dk.dim(2).set_stride(1);
+        f.lead = {o, c};
+        f.v = kw;
+        f.t = kh;
+        f.rest = {kd, batch};
+        f.v_size = axes[0].taps;
+        f.t_size = axes[1].taps;
+        const Func rows = f.padded("x_rows", x, axes[0].size, axes[0].before);
+        f.scratch_bytes = f.bytes_of_padded(x.type(), "spatial");
+        f.step = [this, rows](const Expr &old, const Expr &at_kw, const Expr &at_kh) {
+            const Expr at = promise(position(), axes[0].positions);
+            const Expr place = place_of(axes[0], at, at_kw), row = place_of(axes[1], h, at_kh);
+            const Expr of_x = rows(place + axes[0].before, clamp(row, 0, axes[1].size - 1),
+                                   promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            return select(
+                is_in(place, axes[0].size) && is_in(row, axes[1].size),
+                added(old, of_x, k(0, 0, at_kw, at_kh, kd, batch), y(0, at, h, d, batch), dy(0, at, h, d, batch)), old);
+        };
+    }
+
+    Derivative term{};
+    family::StencilGradient f;
+    family::StencilAxis axes[3];
+    Var o{"o"}, c{"c"}, h{"h"}, d{"d"}, batch{"batch"}, kw{"kw"}, kh{"kh"}, kd{"kd"}, of_block{"of_block"};
+};
+
+} // namespace nitrix
+
+HALIDE_REGISTER_GENERATOR(nitrix::SemiringConvKernelGradient, semiring_conv_kernel_gradient)

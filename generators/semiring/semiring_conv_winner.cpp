@@ -1,0 +1,117 @@
+// winner[p, o] = the first tap and channel, in the order of the reduction, whose term is y[p, o]: tap * c_in + channel;
+// -1 where y is the identity or NaN.
+#include "generators/core/op.h"
+#include "generators/core/stencil_axes.h"
+
+namespace nitrix {
+
+using namespace Halide;
+
+class SemiringConvWinner : public Op<SemiringConvWinner> {
+public:
+    template <typename T> using Input = Generator<SemiringConvWinner>::Input<T>;
+    template <typename T> using Output = Generator<SemiringConvWinner>::Output<T>;
+    Input<Buffer<void, 5>> x{"x"};
+    Input<Buffer<void, 6>> k{"k"};
+    Input<Buffer<void, 5>> y{"y"};
+    Input<int32_t[3]> stride{"stride"}, dilation{"dilation"}, before{"before"};
+    Output<Buffer<void, 5>> winner{"winner"};
+
+    void generate() {
+        for (int d = 0; d < 5; ++d)
+            winner.dim(d).set_min(0);
+        const Expr batch_size = winner.dim(4).extent(), c_in = x.dim(0).extent(), c_out = winner.dim(0).extent();
+        constrain_image(x, c_in, batch_size);
+        constrain_window(k, c_out, c_in, batch_size);
+        constrain_as(y, winner, 5);
+        x.dim(0).set_stride(1);
+        k.dim(0).set_stride(1);
+        y.dim(0).set_stride(1);
+        set_axes(axes, x, k, winner, stride, dilation, before);
+        f.type = Int(32);
+        f.element = x.type();
+        f.start = -1;
+        f.merge = [](const Expr &total, const Expr &part) { return select(total < 0, part, total); };
+        f.scratch_bytes = cast<int64_t>(0);
+        f.out = winner;
+        if (shape_class.value() == "plane") {
+            axes[0].stride = 1;
+            plane();
+        } else {
+            channels(c_in, c_out);
+        }
+        schedule_with(f);
+    }
+
+private:
+    Expr match(const Expr &old, const Expr &valid, const Expr &from_x, const Expr &from_k, const Expr &from_y,
+               const Expr &index) const {
+        return select(old < 0 && valid && algebra().combine(from_x, from_k) == from_y, index, old);
+    }
+    Expr unless_identity(const Expr &total, const Expr &value) const {
+        return select(value == algebra().init(x.type())[0], -1, total);
+    }
+
+    void channels(const Expr &c_in, const Expr &c_out) {
+        f.v = o;
+        f.t = w;
+        f.rest = {h, d, batch};
+        f.v_size = c_out;
+        f.t_size = axes[0].positions;
+        f.of = {kw, kh, kd};
+        f.inner = RDom(0, c_in, "channel");
+        f.outer = RDom(0, axes[0].taps, 0, axes[1].taps, 0, axes[2].taps, "tap");
+        f.outer.where(is_in(place_of(axes[2], d, f.outer[2]), axes[2].size));
+        f.outer.where(is_in(place_of(axes[1], h, f.outer[1]), axes[1].size));
+        f.step = [this, c_in](const Expr &old, const Expr &at_o, const Expr &at_w) {
+            const Expr place = place_of(axes[0], at_w, kw);
+            const Expr from_x =
+                x(f.inner, clamp(place, 0, axes[0].size - 1), promise(place_of(axes[1], h, kh), axes[1].size),
+                  promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            const Expr index = ((kd * axes[1].taps + kh) * axes[0].taps + kw) * c_in + f.inner;
+            return match(old, is_in(place, axes[0].size), from_x, k(at_o, f.inner, kw, kh, kd, batch),
+                         y(at_o, at_w, h, d, batch), index);
+        };
+        f.finish = [this](const Expr &total, const Expr &at_o, const Expr &at_w) {
+            return unless_identity(total, y(at_o, at_w, h, d, batch));
+        };
+    }
+
+    // One channel in and out, stride 1 along w.
+    void plane() {
+        for (auto *image : {&x, &y})
+            image->dim(1).set_stride(1);
+        winner.dim(1).set_stride(1);
+        f.lead = {o};
+        f.v = w;
+        f.t = h;
+        f.rest = {d, batch};
+        f.v_size = axes[0].positions;
+        f.t_size = axes[1].positions;
+        f.of = {kh, kd};
+        f.inner = RDom(0, axes[0].taps, "tap_w");
+        f.outer = RDom(0, axes[1].taps, 0, axes[2].taps, "tap");
+        f.outer.where(is_in(place_of(axes[2], d, f.outer[1]), axes[2].size));
+        const Func rows = f.padded("x_rows", x, axes[0].size, axes[0].before);
+        f.scratch_bytes = f.bytes_of_padded(x.type(), "spatial");
+        f.step = [this, rows](const Expr &old, const Expr &at_w, const Expr &at_h) {
+            const Expr place = place_of(axes[0], at_w, f.inner), row = place_of(axes[1], at_h, kh);
+            const Expr from_x = rows(place + axes[0].before, clamp(row, 0, axes[1].size - 1),
+                                     promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            const Expr index = (kd * axes[1].taps + kh) * axes[0].taps + f.inner;
+            return match(old, is_in(place, axes[0].size) && is_in(row, axes[1].size), from_x,
+                         k(0, 0, f.inner, kh, kd, batch), y(0, at_w, at_h, d, batch), index);
+        };
+        f.finish = [this](const Expr &total, const Expr &at_w, const Expr &at_h) {
+            return unless_identity(total, y(0, at_w, at_h, d, batch));
+        };
+    }
+
+    family::StencilGradient f;
+    family::StencilAxis axes[3];
+    Var o{"o"}, w{"w"}, h{"h"}, d{"d"}, batch{"batch"}, kw{"kw"}, kh{"kh"}, kd{"kd"};
+};
+
+} // namespace nitrix
+
+HALIDE_REGISTER_GENERATOR(nitrix::SemiringConvWinner, semiring_conv_winner)

@@ -1,0 +1,226 @@
+"""semiring_conv_vjp against finite differences and by definition: options, ranks, broadcast, ties, special values."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_semiring_conv import same_padding
+
+import nitrix
+from nitrix.semiring import SEMIRINGS, semiring_conv, semiring_conv_vjp
+
+SMOOTH = ["real", "log", "euclidean"]
+TROPICAL = ["tropical_max_plus", "tropical_min_plus"]
+
+CASES = [
+    # x without channels, window, c_in, c_out, stride, padding, dilation
+    ((17,), (3,), 1, 1, 1, "SAME", 1),
+    ((40,), (5,), 3, 20, 2, "SAME", 3),
+    ((33,), (4,), 2, 5, 3, "VALID", 2),
+    ((29,), (4,), 2, 3, 4, "SAME", 6),
+    ((12, 37), (3, 3), 1, 1, 1, "SAME", 1),
+    ((9, 25), (5, 7), 1, 1, (2, 1), [(0, 3), (4, 1)], (1, 2)),
+    ((11, 13), (3, 2), 5, 18, (2, 3), "SAME", (1, 2)),
+    ((8, 9), (3, 3), 2, 3, 1, [(3, 0), (0, 5)], 1),
+    ((8, 9), (2, 2), 2, 3, 5, [(1, 9), (0, 12)], 1),
+    ((6, 6), (1, 1), 7, 20, 1, "SAME", 1),
+    ((6, 7), (1, 1), 3, 2, 2, "VALID", 1),
+    ((4, 5, 21), (3, 3, 3), 1, 1, 1, "SAME", 1),
+    ((4, 6, 7), (2, 3, 4), 3, 4, (1, 2, 1), "VALID", (2, 1, 1)),
+    ((3, 4), (5, 6), 1, 1, 1, "VALID", 1),
+    ((1, 1), (3, 3), 2, 2, 1, "SAME", 1),
+    ((270,), (3,), 1, 1, 1, "SAME", 1),
+]
+
+
+def by_definition(x, k, y, dy, semiring, stride, padding, dilation):
+    """Term by term in float64, for arrays without leading dimensions."""
+    rank = k.ndim - 2
+    stride, dilation = ((v,) * rank if isinstance(v, int) else v for v in (stride, dilation))
+    if isinstance(padding, str):
+        reach = [(k.shape[a] - 1) * dilation[a] + 1 for a in range(rank)]
+        padding = [same_padding(x.shape[a], reach[a], stride[a]) if padding == "SAME" else (0, 0) for a in range(rank)]
+    dx, dk = np.zeros(x.shape), np.zeros(k.shape)
+    for p in np.ndindex(*y.shape[:-1]):
+        taken = np.zeros(k.shape[-1], bool)
+        for q in np.ndindex(*k.shape[:rank]):
+            at = tuple(p[a] * stride[a] + q[a] * dilation[a] - padding[a][0] for a in range(rank))
+            if any(i < 0 or i >= x.shape[a] for a, i in enumerate(at)):
+                continue
+            for c in range(x.shape[-1]):
+                a, b, d = x[at][c], k[q][c], dy[p].astype(np.float64)
+                if semiring == "real":
+                    left, right = b.astype(np.float64), np.float64(a)
+                elif semiring == "log":
+                    with np.errstate(invalid="ignore"):
+                        left = right = np.where(y[p] == -np.inf, 0, np.exp(np.float64(a) + b - y[p]))
+                elif semiring == "euclidean":
+                    with np.errstate(invalid="ignore", divide="ignore"):
+                        left = np.where(y[p] == 0, 0, (np.float64(a) - b) / y[p])
+                    right = -left
+                else:
+                    won = (a + b == y[p]) & ~taken & (y[p] != SEMIRINGS[semiring].identity)
+                    taken |= won
+                    left = right = won.astype(np.float64)
+                dx[at][c] += (d * left).sum()
+                dk[q][c] += d * right
+    return dx, dk
+
+
+def draw(shape, dtype, seed):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)
+def test_is_the_definition(semiring, dtype, case):
+    size, window, c_in, c_out, stride, padding, dilation = case
+    x, k = draw((*size, c_in), dtype, 1), draw((*window, c_in, c_out), dtype, 2)
+    options = {"semiring": semiring, "stride": stride, "padding": padding, "dilation": dilation}
+    y = semiring_conv(x, k, **options)
+    dy = draw(y.shape, dtype, 3)
+    got = semiring_conv_vjp(x, k, y, dy, **options)
+    expected = by_definition(x, k, y, dy, semiring, stride, padding, dilation)
+    for mine, theirs, like in zip(got, expected, (x, k), strict=True):
+        assert mine.shape == like.shape and mine.dtype == like.dtype
+        scale = 1 + np.abs(theirs).max(initial=0)
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=300 * np.finfo(dtype).eps * scale)
+
+
+@pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)
+@pytest.mark.parametrize("case", [c for c in CASES if np.prod(c[0]) < 60], ids=str)
+def test_finite_differences(semiring, case):
+    size, window, c_in, c_out, stride, padding, dilation = case
+    x, k = draw((*size, c_in), "float64", 4), draw((*window, c_in, c_out), "float64", 5)
+    options = {"semiring": semiring, "stride": stride, "padding": padding, "dilation": dilation}
+    y = semiring_conv(x, k, **options)
+    dy = draw(y.shape, "float64", 6)
+    dx, dk = semiring_conv_vjp(x, k, y, dy, **options)
+    rng, step = np.random.default_rng(7), 1e-6
+    for _ in range(3):
+        along_x, along_k = rng.standard_normal(x.shape), rng.standard_normal(k.shape)
+        ahead = semiring_conv(x + step * along_x, k + step * along_k, **options)
+        behind = semiring_conv(x - step * along_x, k - step * along_k, **options)
+        with np.errstate(invalid="ignore"):
+            slope = np.where(np.isfinite(y), (ahead - behind) / (2 * step), 0)  # -inf: an output that reads nothing
+        expected = (slope * dy).sum()
+        np.testing.assert_allclose((dx * along_x).sum() + (dk * along_k).sum(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)
+def test_broadcast_operands_sum_over_the_broadcast(semiring):
+    x, k = draw((2, 1, 7, 9, 2), "float64", 8), draw((3, 3, 3, 2, 4), "float64", 9)
+    options = {"semiring": semiring, "spatial_rank": 2}
+    y = semiring_conv(x, k, **options)
+    assert y.shape == (2, 3, 7, 9, 4)
+    dy = draw(y.shape, "float64", 10)
+    dx, dk = semiring_conv_vjp(x, k, y, dy, **options)
+    sum_x, sum_k = np.zeros_like(x), np.zeros_like(k)
+    for i, j in np.ndindex(2, 3):
+        one = semiring_conv_vjp(x[i, 0], k[j], y[i, j], dy[i, j], semiring=semiring)
+        sum_x[i, 0] += one[0]
+        sum_k[j] += one[1]
+    np.testing.assert_allclose(dx, sum_x, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(dk, sum_k, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("target", "rounding"), [
+    (t["name"], t["rounding"]) for t in nitrix.info()["targets"] if t["runs_here"] and t["name"] != "naive_unfused"
+])  # fmt: skip
+def test_every_target_has_the_bits_of_its_rounding_class(target, rounding):
+    code = (
+        "import hashlib, numpy as np\n"
+        "from nitrix.semiring import semiring_conv, semiring_conv_vjp\n"
+        "r = np.random.RandomState(0)\n"
+        "total = hashlib.sha256()\n"
+        f"smooth = {SMOOTH if rounding == 'fused' else []}\n"
+        f"for semiring in [*smooth, *{TROPICAL}]:\n"
+        "    for dtype in (np.float32, np.float64):\n"
+        "        for c, o in ((1, 1), (3, 21)):\n"
+        "            x, k = (r.uniform(-1, 1, s).astype(dtype) for s in ((9, 37, c), (3, 5, c, o)))\n"
+        "            y = semiring_conv(x, k, semiring=semiring, backend='naive')\n"
+        "            dy = r.random_sample(y.shape).astype(dtype)\n"
+        "            for g in semiring_conv_vjp(x, k, y, dy, semiring=semiring):\n"
+        "                total.update(g.tobytes())\n"
+        "print(total.hexdigest())\n"
+    )
+
+    def digest(environment):
+        variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
+        run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+        return run.stdout
+
+    assert digest({"NITRIX_TARGET": target}) == digest({"NITRIX_BACKEND": "naive", "NITRIX_SILENCE_FALLBACK": "1"})
+
+
+@pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)
+@pytest.mark.parametrize("c", [1, 3])
+def test_any_strides_and_threads_give_the_same_bits(semiring, c):
+    options = {"semiring": semiring, "stride": (1, 2) if c > 1 else 1}
+    x, k = draw((12, 40, c), "float32", 11), draw((3, 5, c, c), "float32", 12)
+    y = semiring_conv(x, k, **options)
+    dy = draw(y.shape, "float32", 13)
+    expected = semiring_conv_vjp(x, k, y, dy, **options, threads=1)
+    spread = [np.asfortranarray(a) for a in (x, k, y, dy)]
+    out = (np.empty((40, 12, c), "float32").swapaxes(0, 1), np.empty((*k.shape[:2], c, 2 * c), "float32")[..., ::2])
+    for arrays, more in (((x, k, y, dy), {"threads": 2}), (spread, {}), (spread, {"out": out})):
+        for mine, theirs in zip(semiring_conv_vjp(*arrays, **options, **more), expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("semiring", TROPICAL)
+@pytest.mark.parametrize("c", [1, 2])
+def test_ties_go_to_the_first_term_and_dead_outputs_pass_nothing(semiring, c):
+    dead = SEMIRINGS[semiring].identity
+    x, k = np.zeros((5, 6, c), "float32"), np.zeros((3, 3, c, c), "float32")
+    x[3:] = dead
+    y = semiring_conv(x, k, semiring=semiring, padding="VALID")
+    dy = np.ones_like(y)
+    dx, dk = semiring_conv_vjp(x, k, y, dy, semiring=semiring, padding="VALID")
+    expected = by_definition(x, k, y, dy, semiring, 1, "VALID", 1)
+    np.testing.assert_array_equal(dx, expected[0])
+    np.testing.assert_array_equal(dk, expected[1])
+    assert dk[0, 0, 0].sum() == dy.size  # the first tap and channel wins everywhere
+    x[:] = dead
+    y = semiring_conv(x, k, semiring=semiring)
+    assert not any(g.any() for g in semiring_conv_vjp(x, k, y, np.ones_like(y), semiring=semiring))
+
+
+def test_log_with_dead_inputs_and_large_magnitudes():
+    x, k = draw((6, 8, 2), "float64", 14) * 1e4, draw((3, 3, 2, 3), "float64", 15) * 1e4
+    x[2:5, 1:6] = -np.inf
+    y = semiring_conv(x, k, semiring="log")
+    dy = draw(y.shape, "float64", 16)
+    got = semiring_conv_vjp(x, k, y, dy, semiring="log")
+    for mine, theirs in zip(got, by_definition(x, k, y, dy, "log", 1, "SAME", 1), strict=True):
+        assert np.isfinite(mine).all()
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_euclidean_passes_nothing_at_distance_zero():
+    x, k = np.ones((4, 5, 1), "float32"), np.ones((2, 2, 1, 1), "float32")
+    y = semiring_conv(x, k, semiring="euclidean", padding="VALID")
+    assert not y.any()
+    assert not any(g.any() for g in semiring_conv_vjp(x, k, y, np.ones_like(y), semiring="euclidean", padding="VALID"))
+
+
+def test_empty_arrays():
+    for shape, window in (((0, 4, 2), (2, 2, 2, 3)), ((4, 4, 0), (2, 2, 0, 3)), ((4, 4, 2), (2, 2, 2, 0))):
+        x, k = np.zeros(shape), np.ones(window)
+        y = semiring_conv(x, k, padding=[(1, 1), (1, 1)])
+        dx, dk = semiring_conv_vjp(x, k, y, np.ones_like(y), padding=[(1, 1), (1, 1)])
+        assert dx.shape == x.shape and dk.shape == k.shape and not dk.any()
+
+
+def test_errors_name_the_argument():
+    x, k = np.zeros((5, 6, 2), "float32"), np.zeros((3, 3, 2, 4), "float32")
+    y = semiring_conv(x, k)
+    with pytest.raises(ValueError, match=r"argument 'dy'.*'out2' must be 6"):
+        semiring_conv_vjp(x, k, y, y[:, :5])
+    with pytest.raises(ValueError, match="must be"):
+        semiring_conv_vjp(x, k, y, y, stride=2)
+    with pytest.raises(TypeError, match="no gradient"):
+        semiring_conv_vjp(x > 0, k > 0, y > 0, y > 0, semiring="boolean")
