@@ -16,6 +16,16 @@ def _entry(op: str) -> dict:
     return tomllib.loads(corpus.MANIFEST.read_text())["op"][op]
 
 
+def _grouped(entry: dict, inputs: Mapping[str, np.ndarray]) -> list:
+    """The arrays of a case as the function takes them: a state, `left` and `left_2`, is a tuple."""
+    states = [a["name"] for a in entry["arguments"] if a["role"] == "state"]
+    grouped: dict[str, np.ndarray | tuple] = {}
+    for name, array in inputs.items():
+        base = name.removesuffix("_2")
+        grouped[base] = (*grouped.get(base, ()), array) if base in states else array
+    return list(grouped.values())
+
+
 def call(
     cell: corpus.Cell, inputs: Mapping[str, np.ndarray], variant: str | None = None, **more: str
 ) -> dict[str, np.ndarray]:
@@ -27,8 +37,11 @@ def call(
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
     options = {} if variant is None else {"variant": variant}
-    results = function(*inputs.values(), **algebra, **options, **more)
-    names = [a["name"] for a in entry["arguments"] if a["role"] != "input"]
+    results = function(*_grouped(entry, inputs), **algebra, **options, **more)
+    outputs = [a for a in entry["arguments"][len(_grouped(entry, inputs)) :] if a["role"] != "input"]
+    names = [a["name"] for a in outputs]
+    if outputs[-1]["role"] == "state":
+        names += [f"{names[-1]}_{i}" for i in range(2, len(results) + 1)]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 
 

@@ -113,6 +113,21 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
     }
 }
 
+// An array that only some algebras have, a component of a state, is given exactly where the call's algebra has it.
+static void check_components(const Call &call) {
+    for (int i = 0; i < call.op->n_arguments; ++i) {
+        const Argument &a = call.op->arguments[i];
+        const bool has = !a.algebras || (call.algebra >= 0 && a.algebras >> call.algebra & 1);
+        if (call.arrays[i].given == has || a.optional)
+            continue;
+        const std::string count = std::to_string(algebras[call.algebra].components);
+        refuse_value(where(*call.op, a.name) +
+                     (has ? "is missing (NULL or None), must be a DLTensor" : "is given, must be NULL or None") +
+                     ": the state of semiring '" + call.algebra_name() + "' has " + count +
+                     (algebras[call.algebra].components == 1 ? " component" : " components"));
+    }
+}
+
 static void bind_dtype(Call &call) {
     const Op &op = *call.op;
     int first = -1;
@@ -193,6 +208,8 @@ void bind_shapes(Call &call) {
         refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
         const Array &array = call.arrays[i];
+        if (!array.given)
+            continue;
         const int leading = array.rank - op.arguments[i].rank, like = op.arguments[i].like;
         const int64_t *wanted = like < 0 ? call.batch : call.arrays[like].shape;
         const int wanted_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - op.arguments[like].rank;
@@ -223,7 +240,7 @@ void bind_call(const Request &request, bool has_data, Call &call) {
         refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? n : 0) + " arrays, must be " +
                      std::to_string(op.n_arguments));
     for (int i = 0; i < n; ++i) {
-        if (!request.arrays[i] && op.arguments[i].optional) {
+        if (!request.arrays[i] && (op.arguments[i].optional || op.arguments[i].algebras)) {
             call.arrays[i].given = false;
             continue;
         }
@@ -236,12 +253,15 @@ void bind_call(const Request &request, bool has_data, Call &call) {
     }
     bind_dtype(call);
     read_attributes(call, request.attributes, request.n_attributes);
+    check_components(call);
     bind_shapes(call);
     read_options(request.options, call.options);
     if (!has_data)
         return;
     for (int o = op.n_inputs; o < n; ++o) {
         const char *const name = op.arguments[o].name;
+        if (!call.arrays[o].given)
+            continue;
         try {
             check_no_self_overlap(call.arrays[o], name);
             for (int i = 0; i < o; ++i)

@@ -9,7 +9,7 @@ namespace nitrix {
 
 bool is_written_in_place(const Call &call, int argument) {
     const Array &a = call.arrays[argument];
-    return call.op->arguments[argument].rank == 0 || a.shape[a.rank - 1] <= 1 || a.strides[a.rank - 1] == 1;
+    return !a.given || call.op->arguments[argument].rank == 0 || a.shape[a.rank - 1] <= 1 || a.strides[a.rank - 1] == 1;
 }
 
 static int64_t elements(const Array &a) {

@@ -30,6 +30,10 @@ static void write_argument(Json &json, const Op &op, const Argument &a) {
     json.field("optional", a.optional).field("like", a.like < 0 ? "" : op.arguments[a.like].name).key("dims").open('[');
     for (int d = 0; d < a.rank; ++d)
         json.value(op.dims[a.dims[d]]);
+    json.close(']').key("algebras").open('['); // that have it; none: all
+    for (int algebra = 0; algebra < n_algebras; ++algebra)
+        if (a.algebras >> algebra & 1)
+            json.value(algebras[algebra].name);
     json.close(']').close('}');
 }
 
@@ -88,6 +92,7 @@ static std::string info() {
             .field("name", algebras[a].name)
             .field("strict", algebras[a].strict)
             .field("identity", algebras[a].identity)
+            .field("components", algebras[a].components)
             .key("annihilator");
         if (algebras[a].has_annihilator)
             json.value(algebras[a].annihilator);

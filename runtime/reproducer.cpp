@@ -98,6 +98,8 @@ std::string reproducer(const Call &call, const Variant &variant) {
         return "# could not make a folder like " + folder + " for the inputs";
     std::string text = "import numpy, nitrix\n", names;
     for (int i = 0; i < call.op->n_inputs; ++i) {
+        if (!call.arrays[i].given)
+            continue;
         const std::string name = lower(call.op->arguments[i].name);
         text += load_line(call.arrays[i], name, folder);
         names += name + ", ";

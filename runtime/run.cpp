@@ -72,6 +72,10 @@ Batch collapse_batch(const Call &call) {
         int64_t step[max_arguments];
         for (int i = 0; i < n; ++i) {
             const Array &a = call.arrays[i];
+            if (!a.given) {
+                step[i] = 0;
+                continue;
+            }
             const int at = d - (call.batch_rank - (a.rank - call.op->arguments[i].rank));
             step[i] = at < 0 || a.shape[at] == 1 ? 0 : a.strides[at];
         }
@@ -141,6 +145,8 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
     const int last = batch.rank - 1;
     for (int i = 0; i < call.op->n_arguments; ++i) {
         const Array &a = call.arrays[i];
+        if (!a.given)
+            continue;
         const int core = call.op->arguments[i].rank;
         halide_dimension_t *dims = out.dims(i);
         for (int c = 0; c < core; ++c) {
@@ -158,11 +164,13 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
     }
 }
 
-void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kernel) {
+void launch(const Call &call, const Variant &variant, Buffers &buffers, KernelContext &kernel) {
     void *context = &kernel;
     void *arguments[max_arguments + 1] = {&context};
-    for (int i = 0; i < n; ++i)
-        arguments[i + 1] = buffers.buffer() + i;
+    int n = 0;
+    for (int i = 0; i < call.op->n_arguments; ++i)
+        if (call.arrays[i].given) // the kernels of an algebra have the arguments of that algebra
+            arguments[++n] = buffers.buffer() + i;
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -180,13 +188,14 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     int64_t index[max_rank];
     std::fill_n(index, batch.rank, 0);
     for (;;) {
-        launch(variant, buffers, call.op->n_arguments, kernel);
+        launch(call, variant, buffers, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];
             const int64_t steps = index[d] < batch.extent[d] ? 1 : 1 - batch.extent[d];
             for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
+                if (call.arrays[i].given)
+                    buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
             if (steps == 1)
                 break;
             index[d] = 0;
@@ -209,14 +218,14 @@ bool answer_zero_size(const Call &call) {
         reduced_away |= call.dims[d] == 0;
     bool no_output = true;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        no_output &= call.arrays[i].empty();
+        no_output &= !call.arrays[i].given || call.arrays[i].empty();
     if (!reduced_away && !no_output)
         return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        // An index into nothing is -1.
-        fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
-                             : call.algebra < 0                                          ? 0
-                                                : algebras[call.algebra].identity);
+        if (call.arrays[i].given) // An index into nothing is -1.
+            fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
+                                 : call.algebra < 0                                          ? 0
+                                                    : algebras[call.algebra].identity);
     last_variant = "none";
     return true;
 }
@@ -253,6 +262,7 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
         helper.arrays[i] = arrays[i];
+        helper.arrays[i].given = true;
         for (int d = 0; d < a.rank; ++d)
             helper.dims[a.dims[d]] = arrays[i].shape[d];
     }

@@ -24,9 +24,10 @@ int main() {
         const std::string unresolved =
             std::to_string(nitrix::unresolved_bits(32)) + "u, " + std::to_string(nitrix::unresolved_bits(64)) + "u";
         const auto annihilator = algebra->annihilator();
-        printf("{\"%s\", %s, %s, %s, %s, {%s}},\n", algebra->name().c_str(), algebra->strict() ? "true" : "false",
+        printf("{\"%s\", %s, %s, %s, %s, {%s}, %d},\n", algebra->name().c_str(), algebra->strict() ? "true" : "false",
                literal(nitrix::identity_of(*algebra)).c_str(), annihilator ? "true" : "false",
-               literal(annihilator.value_or(0)).c_str(), algebra->lowering() ? unresolved.c_str() : "0, 0");
+               literal(annihilator.value_or(0)).c_str(), algebra->lowering() ? unresolved.c_str() : "0, 0",
+               static_cast<int>(algebra->init(Halide::Float(32)).size()));
     }
     return status;
 }

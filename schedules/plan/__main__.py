@@ -42,9 +42,9 @@ def main() -> int:
     parser.add_argument("--subset", default="")
     args = parser.parse_args()
     try:
-        dtypes = discover_algebras(args.root / "generators/algebra")
-        algebras = list(dtypes)
-        ops = load(args.root / "generators/manifest.toml", algebras)
+        facts = discover_algebras(args.root / "generators/algebra")
+        algebras, dtypes = list(facts), {name: f.dtypes for name, f in facts.items()}
+        ops = load(args.root / "generators/manifest.toml", algebras, {name: f.components for name, f in facts.items()})
         targets = discover(args.root / "schedules", args.arch)
         variants = enumerate_variants(ops, targets, args.subset, dtypes)
         check_references(ops, args.root)
@@ -53,7 +53,7 @@ def main() -> int:
     except (AlgebraError, ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1
-    _write(args.out / "registry_tables.cpp", write_registry(ops, algebras, targets, variants))
+    _write(args.out / "registry_tables.cpp", write_registry(ops, dtypes, targets, variants))
     _write(args.out / "include/nitrix/nitrix_ops.h", write_header(ops))
     _write(args.out / "nitrix_ops.cpp", write_wrappers(ops))
     header = args.root / "runtime/include/nitrix/nitrix.h"

@@ -16,7 +16,7 @@ enum class Layout { rows, columns, strided, broadcast };
 
 // The arrays of one call of any op, all core dimensions of the given size.
 struct Arguments {
-    Arguments(const Op &op, DType dtype, int64_t size, Layout layout) : op(op) {
+    Arguments(const Op &op, int algebra, DType dtype, int64_t size, Layout layout) : op(op) {
         static const DLDataType types[] = {
             {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
         shapes.resize(static_cast<size_t>(op.n_arguments));
@@ -37,7 +37,8 @@ struct Arguments {
                 std::fill(strides[i].begin(), strides[i].end(), 0);
             tensors[i] = {nullptr,          {kDLCPU, 0},       a.rank, types[static_cast<int>(own)],
                           shapes[i].data(), strides[i].data(), 0};
-            pointers.push_back(&tensors[i]);
+            const bool has = !a.algebras || (algebra >= 0 && a.algebras >> algebra & 1);
+            pointers.push_back(has ? &tensors[i] : nullptr);
         }
     }
     void bind(int algebra, Call &call, nitrix_options *options) {
@@ -65,7 +66,7 @@ TEST(Cells, AreServedOrRefusedWithAReason) {
     each_cell([&](int o, int a, DType dtype) {
         for (const Layout layout : {Layout::rows, Layout::columns, Layout::strided, Layout::broadcast})
             for (const int64_t size : {1, 4, 8, 9, 300}) {
-                Arguments arguments(ops[o], dtype, size, layout);
+                Arguments arguments(ops[o], a, dtype, size, layout);
                 nitrix_options options = NITRIX_OPTIONS_INIT;
                 Call call;
                 if (!cell(o, a, dtype).count) {
@@ -75,8 +76,14 @@ TEST(Cells, AreServedOrRefusedWithAReason) {
                     } catch (const Error &error) {
                         ++refused;
                         EXPECT_EQ(error.status, NITRIX_ERROR_TYPE);
-                        EXPECT_NE(error.message.find(dtype_name(dtype)), std::string::npos) << error.message;
-                        EXPECT_NE(error.message.find("with this dtype: "), std::string::npos) << error.message;
+                        const char *reason = "with this dtype: ", *named = dtype_name(dtype);
+                        for (int r = 0; r < ops[o].n_refusals; ++r)
+                            if (a == find_algebra(ops[o].refusals[r].algebra)) {
+                                reason = ops[o].refusals[r].reason;
+                                named = ops[o].refusals[r].algebra;
+                            }
+                        EXPECT_NE(error.message.find(named), std::string::npos) << error.message;
+                        EXPECT_NE(error.message.find(reason), std::string::npos) << error.message;
                     }
                     continue;
                 }
@@ -124,7 +131,7 @@ TEST(Cells, EachVariantOfThisMachineIsChosenForSomeCall) {
             return;
         for (const int64_t size : {4, 300})
             for (const nitrix_mode mode : {NITRIX_MODE_OFF, NITRIX_MODE_ON}) {
-                Arguments arguments(ops[o], dtype, size, Layout::rows);
+                Arguments arguments(ops[o], a, dtype, size, Layout::rows);
                 nitrix_options options = NITRIX_OPTIONS_INIT;
                 options.mode = mode;
                 Call call;
@@ -144,7 +151,7 @@ TEST(Cells, EachVariantOfThisMachineIsChosenForSomeCall) {
 }
 
 TEST(Cells, AnInexactVariantRunsOnlyWhenNamed) {
-    Arguments arguments(ops[0], DType::f32, 20, Layout::rows);
+    Arguments arguments(ops[0], find_algebra("real"), DType::f32, 20, Layout::rows);
     nitrix_options options = NITRIX_OPTIONS_INIT;
     Call call;
     arguments.bind(find_algebra("real"), call, &options);

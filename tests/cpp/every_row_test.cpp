@@ -28,6 +28,9 @@ std::vector<std::vector<int64_t>> shapes_of(const Op &op) {
     return shapes;
 }
 
+// Whether a call over that algebra has the argument.
+bool has(const Argument &a, int algebra) { return !a.algebras || (algebra >= 0 && a.algebras >> algebra & 1); }
+
 std::vector<Tensor> make_arguments(const Op &op, DType dtype, const std::vector<int64_t> &dims, const Layout &layout,
                                    Kind kind) {
     std::mt19937_64 rng(7);
@@ -57,8 +60,8 @@ std::vector<Tensor> outputs_of(const Variant &v, std::vector<Tensor> tensors, in
     std::vector<DLTensor *> pointers;
     for (Tensor &t : tensors)
         views.push_back(t.view());
-    for (DLTensor &t : views)
-        pointers.push_back(&t);
+    for (int i = 0; i < op.n_arguments; ++i)
+        pointers.push_back(has(op.arguments[i], v.algebra) ? &views[static_cast<size_t>(i)] : nullptr);
     nitrix_options options = NITRIX_OPTIONS_INIT;
     options.variant = v.id;
     options.threads = threads;

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import nitrix
+from nitrix._ops import OPS
 
 Row = Sequence[object]
 
@@ -47,8 +48,11 @@ def _op(name: str) -> dict[str, Any]:
     return ops[name]
 
 
-def _function(op: dict[str, Any]) -> Callable[..., Any]:
-    return getattr(getattr(nitrix, op["area"]), op["name"])
+def _call(op: dict[str, Any], arrays: list[np.ndarray | None], v: dict[str, Any], threads: int, mode: str | None):
+    """One variant on flat arguments: what the op's public function comes down to."""
+    found = OPS[op["name"]]
+    values = tuple(v["algebra"] if name == "semiring" else None for name in found.attributes)
+    return found.call(tuple(arrays), values, None, "auto", threads, v["id"], mode)
 
 
 def _dimensions(op: dict[str, Any]) -> list[str]:
@@ -67,12 +71,17 @@ def _sizes(op: dict[str, Any], text: str) -> dict[str, int]:
     return sizes
 
 
-def _inputs(op: dict[str, Any], sizes: dict[str, int], dtype: str, seed: int | None) -> list[np.ndarray]:
+def _inputs(
+    op: dict[str, Any], sizes: dict[str, int], dtype: str, algebra: str, seed: int | None
+) -> list[np.ndarray | None]:
     """Arrays for a call; without a seed they are views of one element, for questions that read no data."""
     random = np.random.default_rng(seed)
-    arrays = []
+    arrays: list[np.ndarray | None] = []
     for a in op["arguments"]:
         if a["role"] != "input":
+            continue
+        if a["optional"] or (a["algebras"] and algebra not in a["algebras"]):
+            arrays.append(None)
             continue
         shape = [sizes[d] for d in a["dims"]]
         own = np.dtype(dtype if a["dtype"] == "T" else a["dtype"])
@@ -115,7 +124,7 @@ def info(words: argparse.Namespace) -> int:
 def explain(words: argparse.Namespace) -> int:
     """which variant serves a call, and why not the others"""
     op = _op(words.op)
-    arrays = _inputs(op, _sizes(op, words.shape), words.dtype, None)
+    arrays = _inputs(op, _sizes(op, words.shape), words.dtype, words.algebra or "real", None)
     options = {"threads": words.threads, "backend": words.backend}
     answer = nitrix.explain(words.op, *arrays, **_algebra(op, words.algebra), **options)
     if words.json:
@@ -138,9 +147,9 @@ def verify(words: argparse.Namespace) -> int:
         op, problem, compared = _op(v["op"]), "", 0
         for size in (1, 3, 8, 9, 31, 70, 129):
             sizes = {d: size + 5 * i if size > 8 else size for i, d in enumerate(_dimensions(op))}
-            arrays = _inputs(op, sizes, v["dtype"], size)
+            arrays = _inputs(op, sizes, v["dtype"], v["algebra"], size)
             try:
-                _function(op)(*arrays, **_algebra(op, v["algebra"]), variant=v["id"], mode="verify")
+                _call(op, arrays, v, 0, "verify")
                 compared += 1
             except nitrix.NitrixVerifyError as error:
                 problem = str(error)
@@ -166,7 +175,7 @@ def bench(words: argparse.Namespace) -> int:
     for v in _variants(words):
         if (v["op"], v["dtype"]) != (words.op, words.dtype) or words.algebra not in (None, v["algebra"]):
             continue
-        call = _timed(op, _inputs(op, sizes, v["dtype"], 0), v, words.threads)
+        call = _timed(op, _inputs(op, sizes, v["dtype"], v["algebra"], 0), v, words.threads)
         try:
             call()
         except NotImplementedError:
@@ -185,12 +194,10 @@ def bench(words: argparse.Namespace) -> int:
     return 0 if results else 1
 
 
-def _timed(op: dict[str, Any], arrays: list[np.ndarray], v: dict[str, Any], threads: int) -> Callable[[], float]:
-    function, keywords = _function(op), {**_algebra(op, v["algebra"]), "variant": v["id"], "threads": threads}
-
+def _timed(op: dict[str, Any], arrays: list[np.ndarray | None], v: dict[str, Any], threads: int) -> Callable[[], float]:
     def call() -> float:
         start = time.perf_counter()
-        function(*arrays, **keywords)
+        _call(op, arrays, v, threads, None)
         return time.perf_counter() - start
 
     return call

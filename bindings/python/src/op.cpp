@@ -1,6 +1,7 @@
 #include "op.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "errors.h"
 #include "json.h"
@@ -37,7 +38,7 @@ struct Op::Inference {
 
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like)
+       const std::map<std::string, std::string> &like, const std::map<std::string, std::vector<std::string>> &algebras)
     : name_(std::move(name)), attributes_(std::move(attributes)) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
@@ -51,11 +52,25 @@ Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
         raise(PyExc_ValueError, name_, ": too few or too many arrays, dimensions or type variables");
     for (size_t i = 0; i < inputs_.size(); ++i) {
-        inputs_[i].optional = std::find(optional.begin(), optional.end(), inputs_[i].name) != optional.end();
+        inputs_[i].optional = std::find(optional.begin(), optional.end(), inputs_[i].name) != optional.end() ||
+                              algebras.count(inputs_[i].name);
         for (Operand &output : outputs_)
             if (like.count(output.name) && like.at(output.name) == inputs_[i].name)
                 output.like = static_cast<int>(i);
     }
+    for (Operand &output : outputs_)
+        if (const auto named = algebras.find(output.name); named != algebras.end())
+            output.algebras = named->second;
+}
+
+bool Op::has(const Operand &operand, const AttributeList &attributes) {
+    if (operand.algebras.empty())
+        return true;
+    const char *semiring = "real";
+    for (int i = 0; i < attributes.size(); ++i)
+        if (!std::strcmp(attributes.data()[i].name, "semiring") && attributes.data()[i].s)
+            semiring = attributes.data()[i].s;
+    return std::find(operand.algebras.begin(), operand.algebras.end(), semiring) != operand.algebras.end();
 }
 
 Op::Operand Op::operand(const Argument &argument, std::vector<std::string> *type_variables) {
@@ -157,13 +172,13 @@ void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arra
         shape[found.batch_ndim + d] = found.extent[output.dims[d]];
 }
 
-void Op::read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const {
-    const std::string name = outputs_.size() == 1 ? "out" : text("out[", i, "]");
+void Op::read_out(nb::handle out, const std::string &name, const Operand &output, const Inference &found,
+                  ArrayList *arrays) const {
     const DLTensor &tensor = arrays->append_output(out.ptr(), name_, name).tensor;
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(outputs_[i], found, arrays, &dtype, &ndim, shape);
+    shape_of(output, found, arrays, &dtype, &ndim, shape);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));
@@ -180,29 +195,36 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     Inference found;
     read_inputs(inputs, &arrays, &found);
 
-    const size_t n = outputs_.size();
-    nb::object result;
-    if (!out.is_none()) {
-        if (n > 1 && !(PyTuple_Check(out.ptr()) && nb::len(out) == n))
-            raise(PyExc_TypeError, name_, ": out must be a tuple of ", plural(n, "array"));
-        for (size_t i = 0; i < n; ++i)
-            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), i, found, &arrays);
-        result = nb::borrow(out);
-    } else {
-        if (n > 1)
-            result = nb::steal(PyTuple_New(n));
-        for (size_t i = 0; i < n; ++i) {
+    size_t n = 0; // outputs of this call
+    for (const Operand &output : outputs_)
+        n += has(output, attribute_list);
+    nb::object result = nb::borrow(out);
+    if (!out.is_none() && n > 1 && !(PyTuple_Check(out.ptr()) && nb::len(out) == n))
+        raise(PyExc_TypeError, name_, ": out must be a tuple of ", plural(n, "array"));
+    if (out.is_none() && n > 1)
+        result = nb::steal(PyTuple_New(n));
+    size_t i = 0;
+    for (const Operand &output : outputs_) {
+        if (!has(output, attribute_list)) {
+            arrays.append_missing();
+            continue;
+        }
+        if (!out.is_none()) {
+            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), n == 1 ? "out" : text("out[", i, "]"),
+                     output, found, &arrays);
+        } else {
             DLDataType dtype;
             int ndim;
             int64_t shape[max_dims];
-            shape_of(outputs_[i], found, &arrays, &dtype, &ndim, shape);
+            shape_of(output, found, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
-            arrays.append_output(array.ptr(), name_, outputs_[i].name);
+            arrays.append_output(array.ptr(), name_, output.name);
             if (n == 1)
                 result = std::move(array);
             else
                 PyTuple_SET_ITEM(result.ptr(), i, array.release().ptr());
         }
+        ++i;
     }
 
     WarningCollector warnings;
@@ -224,10 +246,14 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     return result;
 }
 
-void Op::describe(nb::tuple inputs, ArrayList *arrays) const {
+void Op::describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const {
     Inference found;
     read_inputs(inputs, arrays, &found);
     for (const Operand &output : outputs_) {
+        if (!has(output, attributes)) {
+            arrays->append_missing();
+            continue;
+        }
         DLDataType dtype;
         int ndim;
         int64_t shape[max_dims];
@@ -241,7 +267,7 @@ std::string Op::explain(nb::tuple inputs, nb::tuple attributes, nb::handle backe
     const nitrix_options options = read_options(name_, backend, threads, variant, mode);
     const AttributeList attribute_list(name_, attributes_, attributes);
     ArrayList arrays;
-    describe(inputs, &arrays);
+    describe(inputs, attribute_list, &arrays);
     return read_json([&](char *buffer, size_t capacity, size_t *needed) {
         return nitrix_explain(name_.c_str(), arrays.tensors(), arrays.size(), attribute_list.data(),
                               attribute_list.size(), &options, buffer, capacity, needed);
@@ -253,7 +279,7 @@ size_t Op::workspace_size(nb::tuple inputs, nb::tuple attributes, nb::handle bac
     const nitrix_options options = read_options(name_, backend, threads, variant, mode);
     const AttributeList attribute_list(name_, attributes_, attributes);
     ArrayList arrays;
-    describe(inputs, &arrays);
+    describe(inputs, attribute_list, &arrays);
     size_t bytes = 0;
     const nitrix_status status = nitrix_workspace_size(name_.c_str(), arrays.tensors(), arrays.size(),
                                                        attribute_list.data(), attribute_list.size(), &options, &bytes);

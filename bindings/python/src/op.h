@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "nitrix/nitrix.h"
+#include "options.h"
 
 namespace nitrix::python {
 
@@ -21,7 +22,7 @@ public:
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like);
+       const std::map<std::string, std::string> &like, const std::map<std::string, std::vector<std::string>> &algebras);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -44,8 +45,9 @@ private:
         std::vector<int> dims; // indices into dim_names_
         int type_variable;     // index into a call's bindings, or -1: `dtype` it is
         DLDataType dtype;
-        bool optional = false; // an input that may be None
-        int like = -1;         // of an output: the input whose leading dimensions it has
+        bool optional = false;                  // an input that may be None
+        int like = -1;                          // of an output: the input whose leading dimensions it has
+        std::vector<std::string> algebras = {}; // that have it; none: all
     };
     struct Inference;
 
@@ -56,9 +58,12 @@ private:
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
     void shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
                   int64_t *shape) const;
-    void read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const;
+    // Whether a call with these attributes has that argument.
+    static bool has(const Operand &operand, const AttributeList &attributes);
+    void read_out(nb::handle out, const std::string &name, const Operand &output, const Inference &found,
+                  ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
-    void describe(nb::tuple inputs, ArrayList *arrays) const;
+    void describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const;
     [[noreturn]] void raise_status(nitrix_status status, const std::string &message, ArrayList *arrays) const;
     std::string signature() const;
 
