@@ -39,7 +39,12 @@ static void write_argument(Json &json, const Op &op, const Argument &a) {
 
 static void write_op(Json &json, int index) {
     const Op &op = ops[index];
-    json.open('{').field("name", op.name).field("area", op.area).field("doc", op.doc).field("signature", op.signature);
+    json.open('{')
+        .field("name", op.name)
+        .field("area", op.area)
+        .field("doc", op.doc)
+        .field("signature", op.signature)
+        .field("shape_by_library", op.shape != nullptr);
     json.key("arguments").open('[');
     for (int i = 0; i < op.n_arguments; ++i)
         write_argument(json, op, op.arguments[i]);

@@ -123,10 +123,11 @@ halide_type_t halide_type(DType dtype) {
 struct Buffers {
     halide_buffer_t *buffer() { return reinterpret_cast<halide_buffer_t *>(buffers); }
     halide_dimension_t *dims(int argument) { return reinterpret_cast<halide_dimension_t *>(dimensions[argument]); }
+    int32_t scalars[max_dims];
 
 private:
     alignas(halide_buffer_t) unsigned char buffers[max_arguments * sizeof(halide_buffer_t)];
-    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_dims + 1) * sizeof(halide_dimension_t)];
+    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_core + 1) * sizeof(halide_dimension_t)];
 };
 
 // A Halide dimension counts with 32 bits (the offsets that kernels compute from it have 64): what does not fit is
@@ -162,15 +163,25 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         b.dimensions = core + 1;
         b.dim = dims;
     }
+    for (int i = 0; i < call.op->n_derived; ++i)
+        out.scalars[i] = static_cast<int32_t>(call.dims[call.op->n_dims + i]); // the shape rule keeps them in range
 }
 
+// A kernel takes the user context, inputs, scalars, outputs: those that the call's algebra has.
 void launch(const Call &call, const Variant &variant, Buffers &buffers, KernelContext &kernel) {
     void *context = &kernel;
-    void *arguments[max_arguments + 1] = {&context};
+    void *arguments[1 + max_arguments + max_dims];
     int n = 0;
-    for (int i = 0; i < call.op->n_arguments; ++i)
-        if (call.arrays[i].given) // the kernels of an algebra have the arguments of that algebra
-            arguments[++n] = buffers.buffer() + i;
+    arguments[n++] = &context;
+    const auto add = [&](int first, int last) {
+        for (int i = first; i < last; ++i)
+            if (call.arrays[i].given)
+                arguments[n++] = buffers.buffer() + i;
+    };
+    add(0, call.op->n_inputs);
+    for (int i = 0; i < call.op->n_derived; ++i)
+        arguments[n++] = buffers.scalars + i;
+    add(call.op->n_inputs, call.op->n_arguments);
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;

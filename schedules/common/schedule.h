@@ -10,6 +10,7 @@ class Contraction;
 class LogSumExp;
 struct Pointwise;
 class Refinement;
+class Stencil;
 } // namespace family
 
 struct ScheduleTable {
@@ -19,6 +20,7 @@ struct ScheduleTable {
     void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
+    void (*stencil)(family::Stencil &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -10,6 +10,7 @@ class Op:
         attributes: Sequence[str],
         optional: Sequence[str] = ...,
         like: Mapping[str, str] = ...,
+        shape_by_library: bool = ...,
         algebras: Mapping[str, Sequence[str]] = ...,
     ) -> None: ...
     def call(

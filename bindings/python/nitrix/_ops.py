@@ -16,7 +16,8 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     like = {a["name"]: a["like"] for a in entry["arguments"] if a["like"]}
     # A component of a state that only some algebras have.
     algebras = {a["name"]: a["algebras"] for a in entry["arguments"] if a["algebras"]}
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, algebras)
+    by_library: bool = entry["shape_by_library"]
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, by_library, algebras)
 
 
 _info = json.loads(_nitrix.info())

@@ -38,15 +38,16 @@ struct Op::Inference {
 
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like, const std::map<std::string, std::vector<std::string>> &algebras)
-    : name_(std::move(name)), attributes_(std::move(attributes)) {
+       const std::map<std::string, std::string> &like, bool shape_by_library,
+       const std::map<std::string, std::vector<std::string>> &algebras)
+    : name_(std::move(name)), attributes_(std::move(attributes)), shape_by_library_(shape_by_library) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
         inputs_.push_back(operand(argument, &type_variables));
     const size_t input_dims = dim_names_.size(), input_types = type_variables.size();
     for (const Argument &argument : outputs)
         outputs_.push_back(operand(argument, &type_variables));
-    if (dim_names_.size() > input_dims || type_variables.size() > input_types)
+    if ((dim_names_.size() > input_dims && !shape_by_library) || type_variables.size() > input_types)
         raise(PyExc_ValueError, name_, ": an output has a dimension or a dtype that no input has");
     if (inputs_.empty() || outputs_.empty() || inputs_.size() + outputs_.size() > max_arrays ||
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
@@ -149,18 +150,28 @@ void Op::read_inputs(nb::tuple inputs, ArrayList *arrays, Inference *found) cons
         }
         const DLTensor &tensor = arrays->append_input(PyTuple_GET_ITEM(inputs.ptr(), i), name_, operand.name).tensor;
         bind_dtype(operand, tensor.dtype, found);
-        bind_shape(operand, tensor, found);
+        if (!shape_by_library_)
+            bind_shape(operand, tensor, found);
     }
 }
 
-void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape) const {
+void Op::shape_of(size_t i, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
+                  DLDataType *dtype, int *ndim, int64_t *shape) const {
+    const Operand &output = outputs_[i];
     const int core = static_cast<int>(output.dims.size());
     *dtype = output.type_variable < 0 ? output.dtype : found.dtype[output.type_variable];
     if (output.like >= 0) {
         const DLTensor &tensor = (*arrays)[output.like].tensor;
         *ndim = tensor.ndim;
         std::copy(tensor.shape, tensor.shape + tensor.ndim, shape);
+        return;
+    }
+    if (shape_by_library_) {
+        const nitrix_status status = nitrix_output_shape(
+            name_.c_str(), arrays->tensors(), static_cast<int32_t>(inputs_.size() + outputs_.size()), attributes.data(),
+            attributes.size(), static_cast<int32_t>(i), shape, ndim);
+        if (status != NITRIX_OK)
+            raise_status(status, nitrix_last_error(), arrays);
         return;
     }
     *ndim = found.batch_ndim + core;
@@ -172,13 +183,13 @@ void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arra
         shape[found.batch_ndim + d] = found.extent[output.dims[d]];
 }
 
-void Op::read_out(nb::handle out, const std::string &name, const Operand &output, const Inference &found,
-                  ArrayList *arrays) const {
+void Op::read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,
+                  const AttributeList &attributes, ArrayList *arrays) const {
     const DLTensor &tensor = arrays->append_output(out.ptr(), name_, name).tensor;
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(output, found, arrays, &dtype, &ndim, shape);
+    shape_of(output, found, attributes, arrays, &dtype, &ndim, shape);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));
@@ -204,19 +215,20 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     if (out.is_none() && n > 1)
         result = nb::steal(PyTuple_New(n));
     size_t i = 0;
-    for (const Operand &output : outputs_) {
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+        const Operand &output = outputs_[o];
         if (!has(output, attribute_list)) {
             arrays.append_missing();
             continue;
         }
         if (!out.is_none()) {
             read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), n == 1 ? "out" : text("out[", i, "]"),
-                     output, found, &arrays);
+                     o, found, attribute_list, &arrays);
         } else {
             DLDataType dtype;
             int ndim;
             int64_t shape[max_dims];
-            shape_of(output, found, &arrays, &dtype, &ndim, shape);
+            shape_of(o, found, attribute_list, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
             arrays.append_output(array.ptr(), name_, output.name);
             if (n == 1)
@@ -249,15 +261,15 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
 void Op::describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const {
     Inference found;
     read_inputs(inputs, arrays, &found);
-    for (const Operand &output : outputs_) {
-        if (!has(output, attributes)) {
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+        if (!has(outputs_[i], attributes)) {
             arrays->append_missing();
             continue;
         }
         DLDataType dtype;
         int ndim;
         int64_t shape[max_dims];
-        shape_of(output, found, arrays, &dtype, &ndim, shape);
+        shape_of(i, found, attributes, arrays, &dtype, &ndim, shape);
         arrays->append_shape(dtype, ndim, shape);
     }
 }

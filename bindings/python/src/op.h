@@ -22,7 +22,8 @@ public:
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like, const std::map<std::string, std::vector<std::string>> &algebras);
+       const std::map<std::string, std::string> &like, bool shape_by_library,
+       const std::map<std::string, std::vector<std::string>> &algebras);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -56,12 +57,12 @@ private:
     void bind_dtype(const Operand &operand, DLDataType dtype, Inference *found) const;
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
-    void shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape) const;
+    void shape_of(size_t output, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
+                  DLDataType *dtype, int *ndim, int64_t *shape) const;
     // Whether a call with these attributes has that argument.
     static bool has(const Operand &operand, const AttributeList &attributes);
-    void read_out(nb::handle out, const std::string &name, const Operand &output, const Inference &found,
-                  ArrayList *arrays) const;
+    void read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,
+                  const AttributeList &attributes, ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
     void describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const;
     [[noreturn]] void raise_status(nitrix_status status, const std::string &message, ArrayList *arrays) const;
@@ -70,6 +71,7 @@ private:
     std::string name_;
     std::vector<Operand> inputs_, outputs_;
     std::vector<std::string> attributes_, dim_names_;
+    bool shape_by_library_; // no gufunc signature: nitrix_output_shape knows the rule
 };
 
 } // namespace nitrix::python
