@@ -325,9 +325,10 @@ int op_named(const char *name) {
 static void pad_to_argument_rank(Call &call) {
     for (int i = 0; i < call.op->n_arguments; ++i) {
         Array &a = call.arrays[i];
-        const int core = call.core_rank[i], absent = call.op->arguments[i].rank - core, leading = a.rank - core;
-        if (absent == 0)
+        const int core = call.core_rank[i], absent = call.op->arguments[i].rank - core;
+        if (!a.given || absent == 0)
             continue;
+        const int leading = a.rank - core;
         if (a.rank + absent > max_rank)
             refuse_value(where(*call.op, call.op->arguments[i].name) + "has " + std::to_string(a.rank) +
                          " dimensions, must have at most " + std::to_string(max_rank - absent));
