@@ -69,6 +69,7 @@ static void read_options(const nitrix_options *given, Options &out) {
     out.reproducible = (options.flags & NITRIX_REPRODUCIBLE) || env.reproducible;
     if (options.threads < 0)
         refuse_value("options: threads is " + std::to_string(options.threads) + ", must be 0 (default) or more");
+    out.budget = out.context->memory_budget;
     out.threads_asked = options.threads ? options.threads : out.context->threads;
     out.threads = out.context->parallel_for ? out.threads_asked : std::min(out.threads_asked, pool_threads());
     if (options.workspace && reinterpret_cast<uintptr_t>(options.workspace) % 64)

@@ -138,9 +138,13 @@ static std::string explain(const Call &call) {
     if (call.op->flops)
         json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
     if (call.op->composition) {
-        json.field("chosen", "composed").field("fallback", false);
-        json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
+        const size_t bytes = call.op->composition->workspace_bytes(call);
+        const bool refused = is_over_budget(call, bytes);
+        json.field("chosen", refused ? "none" : "composed").field("fallback", false);
+        json.field("scratch_bytes", static_cast<int64_t>(bytes));
         json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
+        if (refused)
+            json.value("refused: the budget of scratch memory is " + std::to_string(call.options.budget) + " bytes");
         json.close(']').key("candidates").open('[').close(']').close('}');
         return json.text();
     }

@@ -303,11 +303,25 @@ size_t workspace_bytes(const Call &call) {
     return scratch ? static_cast<size_t>(scratch) + scratch_overhead * scratch_blocks(call.options.threads) : 0;
 }
 
+bool is_over_budget(const Call &call, size_t bytes) { return call.options.budget && bytes > call.options.budget; }
+
+// The kernels that an op is made of fall back to what needs less; the arrays between them have no other form.
+static void check_composed_budget(const Call &call) {
+    if (!call.options.budget)
+        return;
+    const size_t bytes = call.op->composition->workspace_bytes(call);
+    if (is_over_budget(call, bytes))
+        refuse(NITRIX_ERROR_MEMORY, std::string(call.op->name) + ": needs " + std::to_string(bytes) +
+                                        " bytes of scratch memory, the context's budget is " +
+                                        std::to_string(call.options.budget));
+}
+
 void run(const Call &call) {
     if (call.op->composition) {
         if (call.options.variant)
             refuse_value(std::string("options: variant: ") + call.op->name +
                          " is made of several ops; choose by backend or mode");
+        check_composed_budget(call);
         call.op->composition->run(call);
         return;
     }
