@@ -68,7 +68,7 @@ Refusal judge(const Variant &v, const Call &call) {
     const Environment &env = environment();
     if (env.target >= 0 && targets[v.target].priority > targets[env.target].priority)
         return Refusal::target;
-    if (options.reproducible && !is_fused(v))
+    if (options.reproducible && !is_fused(v) && (v.algebra < 0 || algebras[v.algebra].rounds))
         return Refusal::rounding;
     if (!env.disabled.empty() && is_disabled(v))
         return Refusal::disabled;

@@ -111,6 +111,7 @@ struct Algebra {
     double annihilator;
     uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
     int components;         // of the monoid's state
+    bool rounds;            // differently with and without fused multiply-add
 };
 
 struct Target {

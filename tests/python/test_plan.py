@@ -79,7 +79,7 @@ def test_shapes_may_have_scalars_and_several_outputs():
 
 def test_targets_of_this_tree(root):
     names = [t.name for t in discover(root / "schedules", "x86-64")]
-    assert names == ["naive_unfused", "naive", "sse41", "avx2", "avx512"]
+    assert names == ["naive_unfused", "naive", "sse41_emulated", "sse41", "avx2", "avx512"]
 
 
 def test_front_matter_mistakes(tmp_path):
@@ -90,7 +90,7 @@ def test_front_matter_mistakes(tmp_path):
     path.write_text(
         '// [target]\n// arch = ["x86-64"]\n// halide = []\n// cpu = []\n// rounding = "round"\n// priority = 1\n'
     )
-    with pytest.raises(TargetError, match="must be 'fused' or 'unfused'"):
+    with pytest.raises(TargetError, match="must be 'fused', 'unfused' or 'emulated'"):
         read(path)
 
 
@@ -98,7 +98,8 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
     ops = load_text(tmp_path, GOOD)
     targets = discover(root / "schedules", "x86-64")
     ids = [v.id for v in enumerate_variants(ops, targets)]
-    assert ids == [f"product/real/f32/any/{t}" for t in ("avx512", "avx2", "sse41", "naive", "naive-unfused")]
+    names = ("avx512", "avx2", "sse41", "sse41-emulated", "naive", "naive-unfused")
+    assert ids == [f"product/real/f32/any/{t}" for t in names]
     assert [v.id for v in enumerate_variants(ops, targets, "avx2$")] == [
         "product/real/f32/any/avx2",
         "product/real/f32/any/naive",
