@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dispatch.h"
+#include "problem_tensors.h"
 #include "product.h"
 #include "run.h"
 
@@ -27,6 +28,43 @@ std::vector<std::vector<int64_t>> shapes() {
 }
 
 class Estimate : public testing::TestWithParam<int> {};
+
+// Every op that a caller can reach, on the shapes of every_row_test.
+TEST_P(Estimate, BoundsThePeakOfEveryOp) {
+    const Variant &v = variants[GetParam()];
+    const Op &op = ops[v.op];
+    if (!machine_has(v.target) || op.internal)
+        GTEST_SKIP();
+    for (const problems::Problem &problem : problems::of(op)) {
+        std::vector<samples::Tensor> tensors = make_arguments(v, problem, {false, {2}}, samples::Kind::random);
+        std::vector<DLTensor> views;
+        for (samples::Tensor &t : tensors)
+            views.push_back(t.view());
+        std::vector<DLTensor *> pointers;
+        for (int i = 0; i < op.n_arguments; ++i)
+            pointers.push_back(problems::has(op.arguments[i], v.algebra) ? &views[static_cast<size_t>(i)] : nullptr);
+        const auto attributes = problem.attributes(problems::semiring_of(v));
+        nitrix_options options = NITRIX_OPTIONS_INIT;
+        options.variant = v.id;
+        for (const int threads : {1, 2}) {
+            options.threads = threads;
+            Call call;
+            bind_call({v.op, pointers.data(), op.n_arguments, attributes.data(), static_cast<int>(attributes.size()),
+                       &options},
+                      true, call);
+            if (judge(v, call) != Refusal::none)
+                continue;
+            const int64_t estimate = scratch_of(v, call), peak = run_variant(call, v);
+            const std::string at = std::string(v.id) + problem.text() + " on " + std::to_string(threads) +
+                                   ": estimate " + std::to_string(estimate) + ", peak " + std::to_string(peak);
+            EXPECT_LE(peak, estimate) << at;
+            // Matrix products only: a convolution's estimate is an upper bound of up to three times the peak.
+            if (call.options.threads == 1 && estimate > 65536 && !op.finish && !op.shape) {
+                EXPECT_GE(peak * 110, estimate * 100) << at;
+            }
+        }
+    }
+}
 
 TEST_P(Estimate, BoundsTheMeasuredPeak) {
     const Variant &v = variants[GetParam()];

@@ -182,7 +182,7 @@ def verify(words: argparse.Namespace) -> int:
 def bench(words: argparse.Namespace) -> int:
     """seconds of each variant of this machine, best of interleaved rounds"""
     op = _op(words.op)
-    sizes, calls = _sizes(op, words.shape), []
+    sizes, calls = _sizes(op, words.shape or ",".join(["512"] * len(_dimensions(op)))), []
     for v in _variants(words):
         if (v["op"], v["dtype"]) != (words.op, words.dtype) or words.algebra not in (None, v["algebra"]):
             continue
@@ -223,8 +223,10 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="JSON instead of a table")
         if function in (explain, bench):
             one.add_argument("op", nargs=None if function is explain else "?", default="semiring_matmul")
-            shape = {"required": True} if function is explain else {"default": "512,512,512"}
-            one.add_argument("--shape", help="sizes, output dimensions first: m,n,k or m=..,n=..,k=..", **shape)
+            shape = {"required": True} if function is explain else {"default": None}
+            one.add_argument(
+                "--shape", help="sizes, output dimensions first: m,n,k or m=..,n=..,k=..; bench: 512 each", **shape
+            )
             one.add_argument("--algebra", help="default: real for explain, all for bench")
             one.add_argument("--dtype", default="float32")
             one.add_argument("--threads", type=int, default=0, help="0: all")
