@@ -135,6 +135,52 @@ def _gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.n
     return carrying
 
 
+def _partial_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    """`out` receives the last component of the state, the one that takes longest."""
+    function, components = nitrix.semiring.semiring_matmul_partial, 2 if case.algebra == "log" else 1
+    state = (*(np.empty_like(out) for _ in range(components - 1)), out)
+    return lambda: function(*inputs, semiring=case.algebra, out=state, threads=threads)
+
+
+def _state_cases(op: str, arrays: int):
+    """Elementwise work on states of n x n; LOG's two components are stacked."""
+
+    def cases(algebra: str, dtype: str) -> Iterator[Case]:
+        components = 2 if algebra == "log" else 1
+        for n in (256, 2048):
+            shape = (components, n, n) if components > 1 else (n, n)
+
+            def make(rng: np.random.Generator, shape: tuple[int, ...] = shape) -> tuple[np.ndarray, np.ndarray]:
+                left, right = (_values(rng, dtype, shape, 1) for _ in range(2))
+                for state in (left, right) if components > 1 else ():
+                    state[1] = 1 + np.abs(state[1])
+                return left, right
+
+            item = np.dtype(dtype).itemsize
+            yield Case(
+                op=op, algebra=algebra, dtype=dtype, size=str(n), make=make, operations=float(n * n),
+                bytes=float(item * n * n * (arrays * components + (components if arrays == 2 else 1))),
+                out_shape=shape if arrays == 2 else (n, n), quick=n == 256,
+            )  # fmt: skip
+
+    return cases
+
+
+def _components(state: np.ndarray, algebra: str) -> tuple[np.ndarray, ...]:
+    return tuple(state) if algebra == "log" else (state,)
+
+
+def _merge_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    function = nitrix.semiring.semiring_matmul_merge
+    left, right, both = (_components(x, case.algebra) for x in (*inputs, out))
+    return lambda: function(left, right, semiring=case.algebra, out=both, threads=threads)
+
+
+def _finalize_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    function, state = nitrix.semiring.semiring_matmul_finalize, _components(inputs[0], case.algebra)
+    return lambda: function(state, semiring=case.algebra, out=out, threads=threads)
+
+
 # Spatial sizes, window, channels in and out: a layer, small images, a single channel, no neighbours.
 CONVOLUTIONS = (
     ((512, 512), (3, 3), 16, 32),
@@ -207,6 +253,9 @@ BENCHMARKS = {
             _square_cases("semiring_matmul_argmax", 1),
             _with_index_call("semiring_matmul_argmax"),
         ),
+        Benchmark("semiring_matmul_partial", _square_cases("semiring_matmul_partial", 1), _partial_call),
+        Benchmark("semiring_matmul_merge", _state_cases("semiring_matmul_merge", 2), _merge_call),
+        Benchmark("semiring_matmul_finalize", _state_cases("semiring_matmul_finalize", 1), _finalize_call),
         Benchmark("semiring_conv", _convolution_cases, _convolution_call),
         Benchmark("semiring_conv_vjp", _convolution_gradient_cases, _convolution_gradient_call),
         # Forward and backward.
@@ -220,7 +269,13 @@ def all_cases(info: dict) -> Iterator[Case]:
     cells = dict.fromkeys((v["op"], v["algebra"], v["dtype"]) for v in info["variants"])
     served = {op for op, _, _ in cells}
     composed = [op for op in info["ops"] if op["name"] not in served]  # of calls of other ops
-    cells |= dict.fromkeys((op["name"], a, d) for op in composed for a in op["algebras"] for d in op["dtypes"])
+    cells |= dict.fromkeys(
+        (op["name"], a, d)
+        for op in composed
+        for a in op["algebras"]
+        for d in op["dtypes"]
+        if (a == "boolean") == (d == "uint8")
+    )
     for op in info["ops"]:
         if op["name"] not in BENCHMARKS:
             raise KeyError(f"op '{op['name']}' has no benchmark: add an entry to bench/benchmarks.py")

@@ -243,6 +243,26 @@ def _bind_gemm_distance_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _bind_numpy_merge(problem: Problem) -> tuple[Call, np.ndarray]:
+    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    single = {
+        "real": np.add,
+        "tropical_max_plus": np.maximum,
+        "tropical_min_plus": np.minimum,
+        "boolean": np.logical_or,
+    }
+    if problem.algebra in single:
+        function = single[problem.algebra]
+        return lambda: function(a, b, out=out), out
+
+    def call() -> None:
+        np.maximum(a[0], b[0], out=out[0])
+        np.multiply(a[1], np.exp(a[0] - out[0]), out=out[1])
+        out[1] += b[1] * np.exp(b[0] - out[0])
+
+    return call, out
+
+
 def _single_channel(problem: Problem) -> None:
     if problem.a.shape[-1] != 1 or problem.out.shape[-1] != 1:
         raise DoesNotApply
@@ -285,6 +305,13 @@ def _bind_patches(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _bind_numpy_finalize(problem: Problem) -> tuple[Call, np.ndarray]:
+    a, out = problem.a, np.empty_like(problem.out)
+    if problem.algebra == "log":
+        return lambda: np.add(np.log(a[1]), a[0], out=out), out
+    return lambda: np.copyto(out, a), out
+
+
 def _bind_numba_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
     _require("numba")
     loops, out = _require("loops"), np.empty_like(problem.out)
@@ -316,6 +343,7 @@ def _bind_torch_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+STRICT = ("real", *TROPICAL, "boolean", "log")
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
     Peer("MKL", ("real",), _bind_mkl),
@@ -328,6 +356,9 @@ PEERS = (
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+    Peer("NumPy", STRICT, _bind_numpy_merge, op="semiring_matmul_merge"),
+    Peer("NumPy", STRICT, _bind_numpy_finalize, op="semiring_matmul_finalize"),
+    Peer("OpenBLAS", ("real",), _bind_open_blas, op="semiring_matmul_partial"),
     Peer("NumPy", ("real",), _bind_blas_gradient, op="semiring_matmul_vjp"),
     Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
     Peer("exp-matmul", ("log",), _bind_exp_matmul_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-3),

@@ -69,6 +69,7 @@ static void read_options(const nitrix_options *given, Options &out) {
     out.reproducible = (options.flags & NITRIX_REPRODUCIBLE) || env.reproducible;
     if (options.threads < 0)
         refuse_value("options: threads is " + std::to_string(options.threads) + ", must be 0 (default) or more");
+    out.budget = out.context->memory_budget;
     out.threads_asked = options.threads ? options.threads : out.context->threads;
     out.threads = out.context->parallel_for ? out.threads_asked : std::min(out.threads_asked, pool_threads());
     if (options.workspace && reinterpret_cast<uintptr_t>(options.workspace) % 64)
@@ -170,6 +171,21 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
         const std::string served = algebra_names(call.op_index, call.dtype);
         refuse_type(std::string(op.name) + ": semiring '" + semiring + "' has no " + dtype_name(call.dtype) +
                     " form; with this dtype: " + (served.empty() ? "none" : served));
+    }
+}
+
+// An array that only some algebras have, a component of a state, is given exactly where the call's algebra has it.
+static void check_components(const Call &call, int n_arrays) {
+    for (int i = 0; i < n_arrays; ++i) {
+        const Argument &a = call.op->arguments[i];
+        const bool has = !a.algebras || (call.algebra >= 0 && a.algebras >> call.algebra & 1);
+        if (call.arrays[i].given == has || a.optional)
+            continue;
+        const std::string count = std::to_string(algebras[call.algebra].components);
+        refuse_value(where(*call.op, a.name) +
+                     (has ? "is missing (NULL or None), must be a DLTensor" : "is given, must be NULL or None") +
+                     ": the state of semiring '" + call.algebra_name() + "' has " + count +
+                     (algebras[call.algebra].components == 1 ? " component" : " components"));
     }
 }
 
@@ -280,6 +296,8 @@ static void bind_inputs(Call &call, int owner[]) {
 static void bind_outputs(Call &call, int owner[]) {
     const Op &op = *call.op;
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
+        if (!call.arrays[i].given)
+            continue;
         bind_core(call, i, owner);
         const Array &array = call.arrays[i];
         const int leading = array.rank - call.core_rank[i], like = op.arguments[i].like;
@@ -312,9 +330,10 @@ int op_named(const char *name) {
 static void pad_to_argument_rank(Call &call) {
     for (int i = 0; i < call.op->n_arguments; ++i) {
         Array &a = call.arrays[i];
-        const int core = call.core_rank[i], absent = call.op->arguments[i].rank - core, leading = a.rank - core;
-        if (absent == 0)
+        const int core = call.core_rank[i], absent = call.op->arguments[i].rank - core;
+        if (!a.given || absent == 0)
             continue;
+        const int leading = a.rank - core;
         if (a.rank + absent > max_rank)
             refuse_value(where(*call.op, call.op->arguments[i].name) + "has " + std::to_string(a.rank) +
                          " dimensions, must have at most " + std::to_string(max_rank - absent));
@@ -352,7 +371,7 @@ static void bind_start(const Request &request, int n_arrays, bool has_data, Call
         refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? request.n_arrays : 0) +
                      " arrays, must be " + std::to_string(op.n_arguments));
     for (int i = 0; i < n_arrays; ++i) {
-        if (!request.arrays[i] && op.arguments[i].optional) {
+        if (!request.arrays[i] && (op.arguments[i].optional || op.arguments[i].algebras)) {
             call.arrays[i].given = false;
             continue;
         }
@@ -365,6 +384,7 @@ static void bind_start(const Request &request, int n_arrays, bool has_data, Call
     }
     bind_dtype(call, n_arrays);
     read_attributes(call, request.attributes, request.n_attributes);
+    check_components(call, n_arrays);
 }
 
 void infer_shape(const Request &request, int output, int64_t *shape, int *rank) {
@@ -402,6 +422,8 @@ void bind_call(const Request &request, bool has_data, Call &call) {
     read_options(request.options, call.options);
     for (int o = op.n_inputs; has_data && o < n; ++o) {
         const char *const name = op.arguments[o].name;
+        if (!call.arrays[o].given)
+            continue;
         try {
             check_no_self_overlap(call.arrays[o], name);
             for (int i = 0; i < o; ++i)

@@ -15,6 +15,7 @@ struct Options {
     bool reproducible;
     int threads;
     int threads_asked; // of which the library's own pool may have fewer
+    uint64_t budget;   // most scratch bytes that a kernel of this call may hold; 0: no limit
     char *workspace;
     size_t workspace_size;
 };

@@ -68,11 +68,11 @@ Refusal judge(const Variant &v, const Call &call) {
     const Environment &env = environment();
     if (env.target >= 0 && targets[v.target].priority > targets[env.target].priority)
         return Refusal::target;
-    if (options.reproducible && !is_fused(v))
+    if (options.reproducible && !is_fused(v) && (v.algebra < 0 || algebras[v.algebra].rounds))
         return Refusal::rounding;
     if (!env.disabled.empty() && is_disabled(v))
         return Refusal::disabled;
-    const uint64_t budget = options.context->memory_budget;
+    const uint64_t budget = options.budget;
     if (budget) {
         const int64_t scratch = scratch_of(v, call);
         if (scratch < 0)
@@ -116,10 +116,10 @@ std::string refusal_sentence(const Variant &v, Refusal refusal, const Call &call
         return "NITRIX_DISABLE names it";
     case Refusal::budget:
         return "needs " + std::to_string(scratch_of(v, call)) + " bytes of scratch memory, the budget is " +
-               std::to_string(call.options.context->memory_budget);
+               std::to_string(call.options.budget);
     case Refusal::unknown:
         return "its scratch memory is not known from shapes alone, and there is a budget of " +
-               std::to_string(call.options.context->memory_budget);
+               std::to_string(call.options.budget);
     case Refusal::inexact:
         return "its tolerance is not 0: it runs only when named";
     case Refusal::reference:

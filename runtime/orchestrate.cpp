@@ -67,6 +67,8 @@ void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array
         inner.attributes[i] = attributes ? attributes[i] : inner.op->attributes[i].initial;
     bind_shapes(inner);
     inner.options = call_.options;
+    if (const uint64_t budget = call_.options.budget) // what this op holds itself, its parts cannot have; 0 is no limit
+        inner.options.budget = budget > own_bytes_ ? budget - own_bytes_ : 1;
     if (dry) {
         kernel_bytes_ = std::max(kernel_bytes_, workspace_bytes(inner));
         return;

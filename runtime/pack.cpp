@@ -9,6 +9,8 @@ namespace nitrix {
 
 bool is_written_in_place(const Call &call, int argument) {
     const Array &a = call.arrays[argument];
+    if (!a.given)
+        return true;
     const int core = call.op->arguments[argument].rank;
     int d = a.rank - 1;
     // A kernel of a shape rule may take one channel for none: then the axis before it is the innermost.

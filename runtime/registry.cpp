@@ -28,8 +28,9 @@ const Variant *find_variant(const char *id) {
 bool serves(int op, int algebra, DType dtype) {
     if (!ops[op].composition)
         return cell(op, algebra, dtype).count > 0;
+    const uint32_t dtypes = ops[op].dtypes & (algebra < 0 ? ~0U : algebra_dtypes[algebra]);
     return (algebra < 0 ? !ops[op].has_algebra : ops[op].algebras >> algebra & 1) &&
-           (ops[op].dtypes >> static_cast<int>(dtype) & 1);
+           (dtypes >> static_cast<int>(dtype) & 1);
 }
 
 const char *dtype_name(DType dtype) {

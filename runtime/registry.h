@@ -26,8 +26,9 @@ struct Argument {
     bool optional;
     int rank; // core dimensions
     int dims[max_core];
-    int spatial; // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
-    int like;    // the input whose leading dimensions this output has; -1: the broadcast ones
+    int spatial;       // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
+    int like;          // the input whose leading dimensions this output has; -1: the broadcast ones
+    uint32_t algebras; // bit set of those that have it, left out by the others; 0: all have it
 };
 
 // The value of an attribute; which member counts is a matter of its kind. One INT may stand for INTS.
@@ -109,6 +110,8 @@ struct Algebra {
     bool has_annihilator;
     double annihilator;
     uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
+    int components;         // of the monoid's state
+    bool rounds;            // differently with and without fused multiply-add
 };
 
 struct Target {
@@ -144,6 +147,7 @@ extern const Op ops[];
 extern const int n_ops;
 extern const Algebra algebras[];
 extern const int n_algebras;
+extern const uint32_t algebra_dtypes[]; // bit sets of what each is defined on
 extern const Target targets[];
 extern const int n_targets;
 extern const Variant variants[];

@@ -30,6 +30,10 @@ static void write_argument(Json &json, const Op &op, const Argument &a) {
     json.field("optional", a.optional).field("like", a.like < 0 ? "" : op.arguments[a.like].name).key("dims").open('[');
     for (int d = 0; d < a.rank; ++d)
         json.value(op.dims[a.dims[d]]);
+    json.close(']').key("algebras").open('['); // that have it; none: all
+    for (int algebra = 0; algebra < n_algebras; ++algebra)
+        if (a.algebras >> algebra & 1)
+            json.value(algebras[algebra].name);
     json.close(']').close('}');
 }
 
@@ -93,6 +97,7 @@ static std::string info() {
             .field("name", algebras[a].name)
             .field("strict", algebras[a].strict)
             .field("identity", algebras[a].identity)
+            .field("components", algebras[a].components)
             .key("annihilator");
         if (algebras[a].has_annihilator)
             json.value(algebras[a].annihilator);
@@ -133,9 +138,13 @@ static std::string explain(const Call &call) {
     if (call.op->flops)
         json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
     if (call.op->composition) {
-        json.field("chosen", "composed").field("fallback", false);
-        json.field("scratch_bytes", static_cast<int64_t>(call.op->composition->workspace_bytes(call)));
+        const size_t bytes = call.op->composition->workspace_bytes(call);
+        const bool refused = is_over_budget(call, bytes);
+        json.field("chosen", refused ? "none" : "composed").field("fallback", false);
+        json.field("scratch_bytes", static_cast<int64_t>(bytes));
         json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
+        if (refused)
+            json.value("refused: the budget of scratch memory is " + std::to_string(call.options.budget) + " bytes");
         json.close(']').key("candidates").open('[').close(']').close('}');
         return json.text();
     }

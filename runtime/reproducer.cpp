@@ -115,6 +115,15 @@ static std::string attribute_text(const Attribute &a, const AttributeValue &valu
     return std::string(pairs ? "padding" : a.name) + "=[" + text + "], ";
 }
 
+// Where a state begins that the function takes as a tuple: its components have the names x, x_2, ...
+static bool is_state(const Op &op, int argument) {
+    const std::string second = std::string(op.arguments[argument].name) + "_2";
+    for (int i = 0; i < op.n_inputs; ++i)
+        if (op.arguments[i].name == second)
+            return true;
+    return false;
+}
+
 std::string reproducer(const Call &call, const Variant &variant) {
     const char *base = std::getenv("TMPDIR");
     std::string folder = std::string(base && *base ? base : "/tmp") + "/nitrix-verify-XXXXXX";
@@ -122,9 +131,13 @@ std::string reproducer(const Call &call, const Variant &variant) {
         return "# could not make a folder like " + folder + " for the inputs";
     std::string text = "import numpy, nitrix\n", names;
     for (int i = 0; i < call.op->n_inputs; ++i) {
+        if (!call.arrays[i].given)
+            continue;
         const std::string name = lower(call.op->arguments[i].name);
         text += load_line(as_given(call, i), name, folder);
-        names += name + ", ";
+        const bool begins = is_state(*call.op, i), inside = call.op->arguments[i].algebras != 0;
+        const bool more = i + 1 < call.op->n_inputs && call.op->arguments[i + 1].algebras && call.arrays[i + 1].given;
+        names += (begins ? "(" : "") + name + ", " + ((begins || inside) && !more ? "), " : "");
     }
     text += std::string("nitrix.") + call.op->area + "." + call.op->name + "(" + names;
     if (call.algebra >= 0)

@@ -72,6 +72,10 @@ Batch collapse_batch(const Call &call) {
         int64_t step[max_arguments];
         for (int i = 0; i < n; ++i) {
             const Array &a = call.arrays[i];
+            if (!a.given) {
+                step[i] = 0;
+                continue;
+            }
             const int at = d - (call.batch_rank - (a.rank - call.op->arguments[i].rank));
             step[i] = at < 0 || a.shape[at] == 1 ? 0 : a.strides[at];
         }
@@ -142,6 +146,8 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
     const int last = batch.rank - 1;
     for (int i = 0; i < call.op->n_arguments; ++i) {
         const Array &a = call.arrays[i];
+        if (!a.given)
+            continue;
         const int core = call.op->arguments[i].rank;
         halide_dimension_t *dims = out.dims(i);
         for (int c = 0; c < core; ++c) {
@@ -161,18 +167,21 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         out.scalars[i] = static_cast<int32_t>(call.dims[call.op->n_dims + i]); // the shape rule keeps them in range
 }
 
-// A kernel takes the user context, inputs, scalars, outputs.
-void launch(const Variant &variant, Buffers &buffers, const Op &op, KernelContext &kernel) {
+// A kernel takes the user context, inputs, scalars, outputs: those that the call's algebra has.
+void launch(const Call &call, const Variant &variant, Buffers &buffers, KernelContext &kernel) {
     void *context = &kernel;
     void *arguments[1 + max_arguments + max_dims];
     int n = 0;
     arguments[n++] = &context;
-    for (int i = 0; i < op.n_inputs; ++i)
-        arguments[n++] = buffers.buffer() + i;
-    for (int i = 0; i < op.n_derived; ++i)
+    const auto add = [&](int first, int last) {
+        for (int i = first; i < last; ++i)
+            if (call.arrays[i].given)
+                arguments[n++] = buffers.buffer() + i;
+    };
+    add(0, call.op->n_inputs);
+    for (int i = 0; i < call.op->n_derived; ++i)
         arguments[n++] = buffers.scalars + i;
-    for (int i = op.n_inputs; i < op.n_arguments; ++i)
-        arguments[n++] = buffers.buffer() + i;
+    add(call.op->n_inputs, call.op->n_arguments);
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -190,13 +199,14 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     int64_t index[max_rank];
     std::fill_n(index, batch.rank, 0);
     for (;;) {
-        launch(variant, buffers, *call.op, kernel);
+        launch(call, variant, buffers, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];
             const int64_t steps = index[d] < batch.extent[d] ? 1 : 1 - batch.extent[d];
             for (int i = 0; i < call.op->n_arguments; ++i)
-                buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
+                if (call.arrays[i].given)
+                    buffers.buffer()[i].host += batch.stride[i][d] * steps * dtype_bytes(call.arrays[i].dtype);
             if (steps == 1)
                 break;
             index[d] = 0;
@@ -219,14 +229,14 @@ bool answer_zero_size(const Call &call) {
         reduced_away |= call.dims[d] == 0;
     bool no_output = true;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        no_output &= call.arrays[i].empty();
+        no_output &= !call.arrays[i].given || call.arrays[i].empty();
     if (!reduced_away && !no_output)
         return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        // An index into nothing is -1.
-        fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
-                             : call.algebra < 0                                          ? 0
-                                                : algebras[call.algebra].identity);
+        if (call.arrays[i].given) // An index into nothing is -1.
+            fill(call.arrays[i], call.op->arguments[i].dtype == static_cast<int>(DType::i32) ? -1
+                                 : call.algebra < 0                                          ? 0
+                                                    : algebras[call.algebra].identity);
     last_variant = "none";
     return true;
 }
@@ -263,6 +273,7 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
         helper.arrays[i] = arrays[i];
+        helper.arrays[i].given = true;
         for (int d = 0; d < a.rank; ++d)
             helper.dims[a.dims[d]] = arrays[i].shape[d];
     }
@@ -292,11 +303,25 @@ size_t workspace_bytes(const Call &call) {
     return scratch ? static_cast<size_t>(scratch) + scratch_overhead * scratch_blocks(call.options.threads) : 0;
 }
 
+bool is_over_budget(const Call &call, size_t bytes) { return call.options.budget && bytes > call.options.budget; }
+
+// The kernels that an op is made of fall back to what needs less; the arrays between them have no other form.
+static void check_composed_budget(const Call &call) {
+    if (!call.options.budget)
+        return;
+    const size_t bytes = call.op->composition->workspace_bytes(call);
+    if (is_over_budget(call, bytes))
+        refuse(NITRIX_ERROR_MEMORY, std::string(call.op->name) + ": needs " + std::to_string(bytes) +
+                                        " bytes of scratch memory, the context's budget is " +
+                                        std::to_string(call.options.budget));
+}
+
 void run(const Call &call) {
     if (call.op->composition) {
         if (call.options.variant)
             refuse_value(std::string("options: variant: ") + call.op->name +
                          " is made of several ops; choose by backend or mode");
+        check_composed_budget(call);
         call.op->composition->run(call);
         return;
     }

@@ -14,6 +14,9 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);
 
+// Whether an op that is made of others needs more than its context's budget: then it does not run at all.
+bool is_over_budget(const Call &call, size_t bytes);
+
 // Every element of an array becomes value.
 void fill(const Array &array, double value);
 

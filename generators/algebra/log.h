@@ -1,3 +1,6 @@
+// [algebra]
+// components = 2
+//
 // LOG: (log of sum of exp, +), the algebra of log-probabilities.
 #pragma once
 

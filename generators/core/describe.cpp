@@ -13,6 +13,27 @@ static std::string literal(double value) {
     return text;
 }
 
+// Whether the algebra's steps depend on how a fused multiply-add rounds: then the rounding classes differ.
+static bool rounds(const nitrix::Algebra &algebra) {
+    using namespace Halide;
+    if (algebra.lowering())
+        return true;
+    const Type t = algebra.bit_packed() ? UInt(8) : Float(32);
+    const auto variable = [&](const char *name) { return Internal::Variable::make(t, name); };
+    const auto steps = [&](nitrix::exact::FMA mode) {
+        nitrix::rounding() = mode;
+        nitrix::State all = algebra.accumulate({variable("s")}, variable("a"), variable("b"));
+        all.push_back(algebra.merge({variable("s")}, {variable("a")})[0]);
+        all.push_back(algebra.finalize({variable("s")}));
+        return all;
+    };
+    const nitrix::State fused = steps(nitrix::exact::FMA::Fused), unfused = steps(nitrix::exact::FMA::Unfused);
+    bool same = true;
+    for (size_t i = 0; i < fused.size(); ++i)
+        same &= Internal::equal(fused[i], unfused[i]);
+    return !same;
+}
+
 int main() {
     int status = 0;
     for (const auto &algebra : nitrix::algebras()) {
@@ -24,9 +45,11 @@ int main() {
         const std::string unresolved =
             std::to_string(nitrix::unresolved_bits(32)) + "u, " + std::to_string(nitrix::unresolved_bits(64)) + "u";
         const auto annihilator = algebra->annihilator();
-        printf("{\"%s\", %s, %s, %s, %s, {%s}},\n", algebra->name().c_str(), algebra->strict() ? "true" : "false",
-               literal(nitrix::identity_of(*algebra)).c_str(), annihilator ? "true" : "false",
-               literal(annihilator.value_or(0)).c_str(), algebra->lowering() ? unresolved.c_str() : "0, 0");
+        printf("{\"%s\", %s, %s, %s, %s, {%s}, %d, %s},\n", algebra->name().c_str(),
+               algebra->strict() ? "true" : "false", literal(nitrix::identity_of(*algebra)).c_str(),
+               annihilator ? "true" : "false", literal(annihilator.value_or(0)).c_str(),
+               algebra->lowering() ? unresolved.c_str() : "0, 0",
+               static_cast<int>(algebra->init(Halide::Float(32)).size()), rounds(*algebra) ? "true" : "false");
     }
     return status;
 }

@@ -162,15 +162,16 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const Expr copied = span(rows, "stride1", "window1", "dilation1", "spatial1") *
                         span(slices, "stride0", "window0", "dilation0", "spatial0");
     const Expr row_length = size_of("out2") + size_of("spatial2") + size_of("before2") + reach("window2", "dilation2");
-    const Expr shared = size * taps;
-    Expr bytes = size * copied * (row_length + 2 * width); // of each thread
+    // Each thread copies the rows of a block of its own.
+    const Expr blocks = (size_of("out1") + rows - 1) / rows * ((size_of("out0") + slices - 1) / slices);
+    const Expr copies = min(size_of("threads"), blocks);
+    Expr bytes = size * copied * (row_length + 2 * width) * copies + size * taps;
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, block);
         find_nan(f, f.wi, width, lanes, hi);
-        bytes += size * (copied + 64);
+        bytes += size * (copied + 64) * copies;
     }
-    const Expr blocks = round_up(size_of("out1"), rows) / rows * (round_up(size_of("out0"), slices) / slices);
-    f.scratch_bytes = simplify(shared + min(size_of("threads"), blocks) * bytes);
+    f.scratch_bytes = simplify(bytes);
 }
 
 void stencil_tile(family::Stencil &f, family::StencilTile channel_tile, family::StencilTile plane_tile, int lanes) {

@@ -42,15 +42,15 @@ def main() -> int:
     parser.add_argument("--subset", default="")
     args = parser.parse_args()
     try:
-        dtypes = discover_algebras(args.root / "generators/algebra")
-        algebras = list(dtypes)
-        ops = load(args.root / "generators/manifest.toml", algebras)
+        facts = discover_algebras(args.root / "generators/algebra")
+        algebras, dtypes = list(facts), {name: f.dtypes for name, f in facts.items()}
+        ops = load(args.root / "generators/manifest.toml", algebras, {name: f.components for name, f in facts.items()})
         targets = discover(args.root / "schedules", args.arch)
         variants = enumerate_variants(ops, targets, args.subset, dtypes)
         check_references(ops, args.root)
         check_features(targets, args.root)
         check_choice(variants)
-        registry = write_registry(ops, algebras, targets, variants)
+        registry = write_registry(ops, dtypes, targets, variants)
     except (AlgebraError, ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ def _attributes(op: Op) -> list[Attribute]:
 
 
 def _parameters(op: Op) -> list[str]:
-    arrays = [f"{'const ' if a.role == 'input' else ''}DLTensor *{a.name.lower()}" for a in op.arguments]
+    arrays = [f"{'const ' if a.is_input else ''}DLTensor *{a.name.lower()}" for a in op.arguments]
     plain = []
     for a in _attributes(op):
         if a.type == "ints":
@@ -33,9 +33,11 @@ def _comment(op: Op) -> list[str]:
     lines += ["", f"Shapes: {op.signature}, leading dimensions broadcast. dtypes: {', '.join(op.dtypes)}."]
     for a in op.arguments:
         dtype = "the call's dtype" if a.dtype == "T" else a.dtype
+        role = a.role if a.role != "state" else "input" if a.is_input else "output"
         optional = ", NULL leaves it out" if a.optional else ""
+        optional += f", NULL but for {', '.join(a.algebras)}" if a.algebras else ""
         like = f", with {a.like.lower()}'s leading dimensions" if a.like else ""
-        lines.append(f"{a.name.lower()}: [..., {', '.join(a.dims)}], {dtype}, {a.role}{optional}{like}: {a.doc}.")
+        lines.append(f"{a.name.lower()}: [..., {', '.join(a.dims)}], {dtype}, {role}{optional}{like}: {a.doc}.")
     if op.algebras:
         lines.append(f"semiring: one of {', '.join(op.algebras)}.")
     lines += [f"{a.name}: {a.doc}." for a in op.attributes]

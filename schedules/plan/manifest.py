@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
@@ -44,6 +45,16 @@ class Argument:
     optional: bool = False
     many: bool = False  # a list of arrays
     like: str | None = None  # an output with the leading dimensions of that input, not with the broadcast ones
+    is_input: bool = True
+    # Of role "state", an entry stands for one array per component of the algebra's state. Which of them this is, and
+    # the algebras that have it (none named: all).
+    component: int = 0
+    algebras: tuple[str, ...] = ()
+
+    @property
+    def generator_name(self) -> str:
+        """What the generator calls it: the components of a state are an array of buffers."""
+        return self.name if not self.component else self.name.removesuffix(f"_{self.component + 1}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +126,11 @@ class Op:
 
     @property
     def inputs(self) -> tuple[Argument, ...]:
-        return tuple(a for a in self.arguments if a.role in INPUT_ROLES)
+        return tuple(a for a in self.arguments if a.is_input)
+
+    def arguments_with(self, algebra: str) -> tuple[Argument, ...]:
+        """Those that a call over that algebra has."""
+        return tuple(a for a in self.arguments if not a.algebras or algebra in a.algebras)
 
 
 def _fail(where: str, problem: str, remedy: str) -> None:
@@ -143,7 +158,7 @@ def parse_shape(where: str, shape: str) -> list[tuple[str, ...]]:
     return parsed
 
 
-def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
+def _argument(where: str, entry: dict, dims: tuple[str, ...], is_input: bool) -> Argument:
     for key in ("name", "role", "dtype", "doc"):
         if not isinstance(entry.get(key), str):
             _fail(where, f"an argument lacks {key!r}", f'write {key} = "..."')
@@ -156,7 +171,26 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...]) -> Argument:
     _one_of(f"{where}: role", entry["role"], ROLES)
     _one_of(f"{where}: dtype", entry["dtype"], ("T", "index", *DTYPES))
     flags = [bool(entry.get(key)) for key in ("optional", "many")]
-    return Argument(entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags, entry.get("like"))
+    return Argument(
+        entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags, entry.get("like"), is_input
+    )
+
+
+def _components(argument: Argument, counts: Mapping[str, int]) -> list[Argument]:
+    """One argument for each component of a state, of the algebras that have so many."""
+    if argument.role != "state":
+        return [argument]
+    ordinal = ("first", "second", "third")
+    return [
+        dataclasses.replace(
+            argument,
+            name=argument.name if not i else f"{argument.name}_{i + 1}",
+            doc=argument.doc if not i else f"its {ordinal[i]} component",
+            component=i,
+            algebras=() if not i else tuple(a for a, n in counts.items() if n > i),
+        )
+        for i in range(max(counts.values(), default=1))
+    ]
 
 
 def _groups(where: str, entry: dict) -> list[tuple[str, ...]]:
@@ -204,7 +238,7 @@ def _shape_class(where: str, entry: dict) -> ShapeClass:
     return ShapeClass(entry["name"], entry.get("when", ""), float(tolerance))
 
 
-def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
+def _op(name: str, entry: dict, algebras: list[str], ops: list[str], components: Mapping[str, int]) -> Op:
     where = f"[op.{name}]"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         _fail(where, "the name is not snake_case", "use lower-case letters, digits and _")
@@ -227,13 +261,20 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
             _fail(f"{where}: algebras", f"got {algebra!r}",
                   f"write one of {', '.join(algebras)}, or add generators/algebra/{algebra}.h")  # fmt: skip
     groups = _groups(where, entry)
-    arguments = tuple(_argument(f"{where} argument", a, d) for a, d in zip(entry["arguments"], groups, strict=True))
-    is_input = [a.role in INPUT_ROLES for a in arguments]
-    inputs = entry["shape"].split("->")[0].count("(") if "shape" in entry else sum(is_input)
-    for index, a in enumerate(arguments):
-        if is_input[index] != (index < inputs):
+    roles = [a.get("role") for a in entry["arguments"]]
+    inputs = entry["shape"].split("->")[0].count("(") if "shape" in entry else sum(r in INPUT_ROLES for r in roles)
+    arguments = tuple(
+        _argument(f"{where} argument", a, dims, index < inputs)
+        for index, (a, dims) in enumerate(zip(entry["arguments"], groups, strict=True))
+    )
+    for a in arguments:
+        if a.role != "state" and (a.role in INPUT_ROLES) != a.is_input:
             _fail(where, f"argument {a.name!r} has role {a.role!r} on the wrong side of '->'",
                   "list the inputs first, in the order of the shape")  # fmt: skip
+        if a.role == "state" and not chosen:
+            _fail(where, f"argument {a.name!r} is a state, and the op has no algebras", "name the algebras")
+    counts = {algebra: components.get(algebra, 1) for algebra in chosen}
+    arguments = tuple(part for a in arguments for part in _components(a, counts))
     names = [a.name.lower() for a in arguments]
     for n in names:
         if names.count(n) > 1:
@@ -270,8 +311,11 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str]) -> Op:
     )  # fmt: skip
 
 
-def load(path: Path, algebras: list[str]) -> list[Op]:
-    """The ops of the manifest at `path`; `algebras` are the known algebra names. Raises ManifestError."""
+def load(path: Path, algebras: list[str], components: Mapping[str, int] | None = None) -> list[Op]:
+    """The ops of the manifest at `path`; `algebras` are the known algebra names. Raises ManifestError.
+
+    `components` gives how many arrays an algebra's state has, where that is not 1.
+    """
     try:
         data = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
@@ -287,4 +331,4 @@ def load(path: Path, algebras: list[str]) -> list[Op]:
             _fail(f"[op.{name}] attributes_of", f"got {source!r}",
                   "write the name of an entry with attributes of its own, and leave 'attributes' out here")  # fmt: skip
         entry["attributes"] = data["op"][source].get("attributes", [])
-    return [_op(name, entry, algebras, list(data["op"])) for name, entry in data["op"].items()]
+    return [_op(name, entry, algebras, list(data["op"]), components or {}) for name, entry in data["op"].items()]

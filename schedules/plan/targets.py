@@ -19,6 +19,9 @@ class Target:
     priority: int
     source: Path
     reference: bool = False  # never chosen by itself: what mode verify compares its rounding class with
+    fma: str = ""  # how generators write a fused multiply-add: "fused", "unfused" or "emulated"
+    dtypes: tuple[str, ...] = ()  # that it serves; none named: all
+    algebras: tuple[str, ...] = ()  # likewise
 
 
 def read(path: Path) -> Target:
@@ -33,11 +36,13 @@ def read(path: Path) -> Target:
         lines.append(text)
     try:
         facts = tomllib.loads("\n".join(lines))["target"]
-        if facts["rounding"] not in ("fused", "unfused"):
-            raise TargetError(f"{path.name}: rounding is {facts['rounding']!r}, must be 'fused' or 'unfused'")
+        fma = facts["rounding"]
+        if fma not in ("fused", "unfused", "emulated"):
+            raise TargetError(f"{path.name}: rounding is {fma!r}, must be 'fused', 'unfused' or 'emulated'")
         return Target(
-            path.stem, tuple(facts["arch"]), tuple(facts["halide"]), tuple(facts["cpu"]), facts["rounding"],
-            int(facts["priority"]), path, bool(facts.get("reference", False)),
+            path.stem, tuple(facts["arch"]), tuple(facts["halide"]), tuple(facts["cpu"]),
+            "fused" if fma == "emulated" else fma, int(facts["priority"]), path, bool(facts.get("reference", False)),
+            fma, tuple(facts.get("dtypes", ())), tuple(facts.get("algebras", ())),
         )  # fmt: skip
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise TargetError(

@@ -45,12 +45,17 @@ class Variant:
         """The command line of the generator process, after `-g <op> -f <symbol>`."""
         base = {"x86-64": "x86-64-linux", "arm-64": "arm-64-linux"}[arch]
         features = ["no_runtime", "strict_float", "user_context", "large_buffers", *self.target.halide]
-        types = [f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}" for a in self.op.arguments]
+        types, arguments = [], self.op.arguments_with(self.algebra)
+        for a in arguments:
+            if a.role == "state" and not a.component:
+                types.append(f"{a.name}.size={sum(other.generator_name == a.name for other in arguments)}")
+            if not a.component:
+                types.append(f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}")
         algebra = [f"algebra={self.algebra}"] if self.algebra else []
         shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
         return [
             f"target={'-'.join([base, *features])}", f"schedule={self.target.name}",
-            f"rounding={self.target.rounding}", *algebra, *shape, *types,
+            f"rounding={self.target.fma}", *algebra, *shape, *types,
         ]  # fmt: skip
 
 
@@ -58,6 +63,10 @@ def _has(target: Target, shape_class: ShapeClass) -> bool:
     """The plain targets have one form, which serves every shape."""
     plain = target.name == "naive" or target.reference
     return not plain or (not shape_class.when and not shape_class.tolerance)
+
+
+def _serves(target: Target, algebra: str, dtype: str) -> bool:
+    return (not target.dtypes or dtype in target.dtypes) and (not target.algebras or algebra in target.algebras)
 
 
 def enumerate_variants(
@@ -80,7 +89,12 @@ def enumerate_variants(
                     f"{', '.join(known)}"
                 )
             for dtype in (d for d in op.dtypes if d in known):
-                cell = [Variant(op, algebra, dtype, c, t) for c in op.shape_classes for t in targets if _has(t, c)]
+                cell = [
+                    Variant(op, algebra, dtype, c, t)
+                    for c in op.shape_classes
+                    for t in targets
+                    if _has(t, c) and _serves(t, algebra, dtype)
+                ]
                 # The naive form of every cell is always built: it is what everything falls back to. So are helpers.
                 cell = [v for v in cell if v.target.name == "naive" or op.internal or re.search(subset, v.id)]
                 chosen += sorted(cell, key=lambda v: -v.priority)

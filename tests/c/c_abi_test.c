@@ -380,6 +380,52 @@ static void refusals(void) {
     EXPECT_OK(CALL()); /* and nothing of all that lingers */
 }
 
+/* A product in two parts: the second array of a state is NULL but for LOG. */
+static void states(void) {
+    float a[3 * 40], b[40 * 5], whole[15], c[15], left[15], right[15], both[15], sums[3][15];
+    array arrays[11];
+    fill(a, 3 * 40, 5u);
+    fill(b, 40 * 5, 6u);
+    const int64_t rows[] = {40, 1};
+    DLTensor *a1 = tensor_of(&arrays[0], a, 32, 2, (int64_t[]){3, 13}, rows);
+    DLTensor *a2 = tensor_of(&arrays[1], a + 13, 32, 2, (int64_t[]){3, 27}, rows);
+    DLTensor *b1 = matrix(&arrays[2], b, 13, 5), *b2 = matrix(&arrays[3], b + 13 * 5, 27, 5);
+    DLTensor *l = matrix(&arrays[4], left, 3, 5), *r = matrix(&arrays[5], right, 3, 5);
+    DLTensor *s = matrix(&arrays[6], both, 3, 5), *out = matrix(&arrays[7], c, 3, 5);
+    DLTensor *l2 = matrix(&arrays[8], sums[0], 3, 5), *r2 = matrix(&arrays[9], sums[1], 3, 5);
+    DLTensor *s2 = matrix(&arrays[10], sums[2], 3, 5);
+    const char *const names[] = {"real", "tropical_max_plus", "tropical_min_plus", "log"};
+    for (int n = 0; n < 4; ++n) {
+        const int log = n == 3;
+        array x, y, z;
+        EXPECT_OK(nitrix_semiring_matmul(matrix(&x, a, 3, 40), matrix(&y, b, 40, 5), matrix(&z, whole, 3, 5), names[n],
+                                         NULL));
+        EXPECT_OK(nitrix_semiring_matmul_partial(a1, b1, l, log ? l2 : NULL, names[n], NULL));
+        EXPECT_OK(nitrix_semiring_matmul_partial(a2, b2, r, log ? r2 : NULL, names[n], NULL));
+        EXPECT_OK(
+            nitrix_semiring_matmul_merge(l, log ? l2 : NULL, r, log ? r2 : NULL, s, log ? s2 : NULL, names[n], NULL));
+        EXPECT_OK(nitrix_semiring_matmul_finalize(s, log ? s2 : NULL, out, names[n], NULL));
+        for (int i = 0; i < 15; ++i) {
+            EXPECT(fabsf(c[i] - whole[i]) <= (log ? 1e-5f : 0.0f)); /* small integers: exact */
+        }
+        if (log) {
+            EXPECT_REFUSED(nitrix_semiring_matmul_partial(a1, b1, l, NULL, names[n], NULL), NITRIX_ERROR_VALUE,
+                           "'state_2'");
+            EXPECT_REFUSED(nitrix_semiring_matmul_merge(l, l2, r, NULL, s, s2, names[n], NULL), NITRIX_ERROR_VALUE,
+                           "'right_2'");
+        } else {
+            EXPECT_REFUSED(nitrix_semiring_matmul_partial(a1, b1, l, l2, names[n], NULL), NITRIX_ERROR_VALUE,
+                           "1 component");
+            EXPECT_REFUSED(nitrix_semiring_matmul_finalize(s, s2, out, names[n], NULL), NITRIX_ERROR_VALUE,
+                           "'state_2'");
+        }
+    }
+    EXPECT_REFUSED(nitrix_semiring_matmul_partial(a1, b1, l, NULL, "euclidean", NULL), NITRIX_ERROR_TYPE, "relaxed");
+    EXPECT_REFUSED(nitrix_semiring_matmul_merge(l, NULL, r, NULL, s, NULL, "euclidean", NULL), NITRIX_ERROR_TYPE,
+                   "relaxed");
+    EXPECT_REFUSED(nitrix_semiring_matmul_finalize(s, NULL, out, "euclidean", NULL), NITRIX_ERROR_TYPE, "relaxed");
+}
+
 int main(void) {
     EXPECT(strcmp(nitrix_last_error(), "") == 0);
     EXPECT(strcmp(nitrix_last_variant(), "") == 0);
@@ -391,6 +437,7 @@ int main(void) {
     generic_call();
     texts();
     refusals();
+    states();
     printf(failures == 0 ? "c_abi_test: all as the contract says\n" : "c_abi_test: %d expectations failed\n", failures);
     return failures < 125 ? failures : 125;
 }

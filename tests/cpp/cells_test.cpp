@@ -17,17 +17,18 @@ enum class Layout { rows, columns, strided, broadcast };
 
 // The arrays of one call of any op, all core dimensions of the given size.
 struct Arguments {
-    Arguments(const Op &op, DType dtype, int64_t size, Layout layout) : op(op) {
+    Arguments(const Op &op, int algebra, DType dtype, int64_t size, Layout layout) : op(op) {
         for (int i = 0; i < op.n_arguments; ++i)
             shapes.emplace_back(op.arguments[i].rank, size);
-        make(dtype, layout);
+        make(algebra, dtype, layout);
     }
     // The shapes of a problem; what the outputs have follows from them.
     Arguments(const Op &op, DType dtype, const problems::Problem &problem, const char *semiring)
         : op(op), attributes(problem.attributes(semiring)) {
+        const int algebra = semiring ? find_algebra(semiring) : -1;
         shapes = problem.inputs;
         shapes.resize(static_cast<size_t>(op.n_arguments));
-        make(dtype, Layout::rows);
+        make(algebra, dtype, Layout::rows);
         for (int i = op.n_inputs; i < op.n_arguments; ++i) {
             int64_t shape[16];
             int rank = 0;
@@ -36,9 +37,9 @@ struct Arguments {
                         i - op.n_inputs, shape, &rank);
             shapes[static_cast<size_t>(i)].assign(shape, shape + rank);
         }
-        make(dtype, Layout::rows);
+        make(algebra, dtype, Layout::rows);
     }
-    void make(DType dtype, Layout layout) {
+    void make(int algebra, DType dtype, Layout layout) {
         static const DLDataType types[] = {
             {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
         strides.resize(shapes.size());
@@ -64,7 +65,8 @@ struct Arguments {
                           shapes[i].data(),
                           strides[i].data(),
                           0};
-            pointers.push_back(&tensors[i]);
+            const bool has = !a.algebras || (algebra >= 0 && a.algebras >> algebra & 1);
+            pointers.push_back(has ? &tensors[i] : nullptr);
         }
     }
     void bind_problem(Call &call, const nitrix_options *options) {
@@ -98,7 +100,7 @@ TEST(Cells, AreServedOrRefusedWithAReason) {
     each_cell([&](int o, int a, DType dtype) {
         for (const Layout layout : {Layout::rows, Layout::columns, Layout::strided, Layout::broadcast})
             for (const int64_t size : {1, 4, 8, 9, 300}) {
-                Arguments arguments(ops[o], dtype, size, layout);
+                Arguments arguments(ops[o], a, dtype, size, layout);
                 nitrix_options options = NITRIX_OPTIONS_INIT;
                 Call call;
                 if (!cell(o, a, dtype).count) {
@@ -108,8 +110,14 @@ TEST(Cells, AreServedOrRefusedWithAReason) {
                     } catch (const Error &error) {
                         ++refused;
                         EXPECT_EQ(error.status, NITRIX_ERROR_TYPE);
-                        EXPECT_NE(error.message.find(dtype_name(dtype)), std::string::npos) << error.message;
-                        EXPECT_NE(error.message.find("with this dtype: "), std::string::npos) << error.message;
+                        const char *reason = "with this dtype: ", *named = dtype_name(dtype);
+                        for (int r = 0; r < ops[o].n_refusals; ++r)
+                            if (a == find_algebra(ops[o].refusals[r].algebra)) {
+                                reason = ops[o].refusals[r].reason;
+                                named = ops[o].refusals[r].algebra;
+                            }
+                        EXPECT_NE(error.message.find(named), std::string::npos) << error.message;
+                        EXPECT_NE(error.message.find(reason), std::string::npos) << error.message;
                     }
                     continue;
                 }
@@ -178,7 +186,7 @@ TEST(Cells, EachVariantOfThisMachineIsChosenForSomeCall) {
 }
 
 TEST(Cells, AnInexactVariantRunsOnlyWhenNamed) {
-    Arguments arguments(ops[0], DType::f32, 20, Layout::rows);
+    Arguments arguments(ops[0], find_algebra("real"), DType::f32, 20, Layout::rows);
     nitrix_options options = NITRIX_OPTIONS_INIT;
     Call call;
     arguments.bind(find_algebra("real"), call, &options);

@@ -59,6 +59,31 @@ template <class Algebra>
 struct Splits<Algebra, std::void_t<decltype(splits(std::declval<Algebra>()))>> : std::true_type {};
 static_assert(Splits<nitrix::TropicalMinPlus>::value && !Splits<nitrix::Euclidean>::value);
 
+// The functions that split a product: a relaxed algebra, or one known by name alone, does not compile.
+template <class Algebra, class = void> struct Partial : std::false_type {};
+template <class Algebra>
+struct Partial<Algebra, std::void_t<decltype(nitrix::semiring::matmul_partial(
+                            std::declval<Array<float>>(), std::declval<Array<float>>(), std::declval<Algebra>()))>>
+    : std::true_type {};
+template <class Algebra, class = void> struct Merges : std::false_type {};
+template <class Algebra>
+struct Merges<Algebra, std::void_t<decltype(nitrix::semiring::matmul_merge(
+                           std::declval<nitrix::semiring::State<float, Algebra>>(),
+                           std::declval<nitrix::semiring::State<float, Algebra>>(), std::declval<Algebra>()))>>
+    : std::true_type {};
+template <class Algebra, class = void> struct Finalizes : std::false_type {};
+template <class Algebra>
+struct Finalizes<Algebra, std::void_t<decltype(nitrix::semiring::matmul_finalize(
+                              std::declval<nitrix::semiring::State<float, Algebra>>(), std::declval<Algebra>()))>>
+    : std::true_type {};
+template <class Algebra>
+inline constexpr bool can_split = Partial<Algebra>::value &&Merges<Algebra>::value &&Finalizes<Algebra>::value;
+template <class Algebra>
+inline constexpr bool cannot_split = !Partial<Algebra>::value && !Merges<Algebra>::value && !Finalizes<Algebra>::value;
+static_assert(can_split<nitrix::Real> && can_split<nitrix::Log> && can_split<nitrix::Boolean>);
+static_assert(can_split<nitrix::TropicalMaxPlus> && can_split<nitrix::TropicalMinPlus>);
+static_assert(cannot_split<nitrix::Euclidean> && cannot_split<nitrix::NamedSemiring>);
+
 // ---- Arrays
 // ----------------------------------------------------------------------------------------------------------
 
@@ -180,6 +205,36 @@ TEST(Matmul, TakesAlgebrasByName) {
     const Array<float> a({1, 2}, {1, 2});
     const nitrix::NamedSemiring algebra("tropical_max_plus");
     EXPECT_EQ(nitrix::semiring::matmul(a, a.transposed(), algebra)(0, 0), 4);
+}
+
+template <class Algebra, class T> void expect_split(const Algebra &algebra, double tolerance) {
+    const Array<T> a = counted<T>({9, 300}, 31);
+    const Array<T> b = counted<T>({300, 21}, 29);
+    const Array<T> whole = nitrix::semiring::matmul(a, b, algebra);
+    const auto part = [&](std::int64_t from, std::int64_t to) {
+        return nitrix::semiring::matmul_partial(View<const T>(a.data() + from, {9, to - from}, {300, 1}),
+                                                View<const T>(b.data() + 21 * from, {to - from, 21}, {21, 1}), algebra);
+    };
+    const auto state =
+        nitrix::semiring::matmul_merge(nitrix::semiring::matmul_merge(part(0, 7), part(7, 7), algebra), part(7, 300),
+                                       algebra, nitrix::Options().mode(NITRIX_MODE_VERIFY));
+    static_assert(std::tuple_size_v<decltype(state)> == (std::is_same_v<Algebra, nitrix::Log> ? 2 : 1));
+    const Array<T> c = nitrix::semiring::matmul_finalize(state, algebra);
+    ASSERT_EQ(c.shape(), whole.shape());
+    for (std::size_t i = 0; i < c.size(); ++i) {
+        ASSERT_NEAR(static_cast<double>(c.data()[i]), static_cast<double>(whole.data()[i]), tolerance)
+            << algebra.name << ", " << i;
+    }
+}
+
+TEST(Partial, MergedInOrderIsTheWhole) {
+    expect_split<nitrix::Real, float>({}, 0); // small integers
+    expect_split<nitrix::Real, double>({}, 0);
+    expect_split<nitrix::TropicalMaxPlus, float>({}, 0);
+    expect_split<nitrix::TropicalMinPlus, double>({}, 0);
+    expect_split<nitrix::Boolean, std::uint8_t>({}, 0);
+    expect_split<nitrix::Log, float>({}, 1e-5);
+    expect_split<nitrix::Log, double>({}, 1e-13);
 }
 
 // ---- Errors

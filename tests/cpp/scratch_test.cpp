@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dispatch.h"
+#include "problem_tensors.h"
 #include "product.h"
 #include "run.h"
 
@@ -27,6 +28,43 @@ std::vector<std::vector<int64_t>> shapes() {
 }
 
 class Estimate : public testing::TestWithParam<int> {};
+
+// Every op that a caller can reach, on the shapes of every_row_test.
+TEST_P(Estimate, BoundsThePeakOfEveryOp) {
+    const Variant &v = variants[GetParam()];
+    const Op &op = ops[v.op];
+    if (!machine_has(v.target) || op.internal)
+        GTEST_SKIP();
+    for (const problems::Problem &problem : problems::of(op)) {
+        std::vector<samples::Tensor> tensors = make_arguments(v, problem, {false, {2}}, samples::Kind::random);
+        std::vector<DLTensor> views;
+        for (samples::Tensor &t : tensors)
+            views.push_back(t.view());
+        std::vector<DLTensor *> pointers;
+        for (int i = 0; i < op.n_arguments; ++i)
+            pointers.push_back(problems::has(op.arguments[i], v.algebra) ? &views[static_cast<size_t>(i)] : nullptr);
+        const auto attributes = problem.attributes(problems::semiring_of(v));
+        nitrix_options options = NITRIX_OPTIONS_INIT;
+        options.variant = v.id;
+        for (const int threads : {1, 2}) {
+            options.threads = threads;
+            Call call;
+            bind_call({v.op, pointers.data(), op.n_arguments, attributes.data(), static_cast<int>(attributes.size()),
+                       &options},
+                      true, call);
+            if (judge(v, call) != Refusal::none)
+                continue;
+            const int64_t estimate = scratch_of(v, call), peak = run_variant(call, v);
+            const std::string at = std::string(v.id) + problem.text() + " on " + std::to_string(threads) +
+                                   ": estimate " + std::to_string(estimate) + ", peak " + std::to_string(peak);
+            EXPECT_LE(peak, estimate) << at;
+            // Matrix products only: a convolution's estimate is an upper bound of up to three times the peak.
+            if (call.options.threads == 1 && estimate > 65536 && !op.finish && !op.shape) {
+                EXPECT_GE(peak * 110, estimate * 100) << at;
+            }
+        }
+    }
+}
 
 TEST_P(Estimate, BoundsTheMeasuredPeak) {
     const Variant &v = variants[GetParam()];
@@ -127,6 +165,69 @@ TEST(Budget, RefusesWhatNeedsMoreOrIsUnknown) {
         EXPECT_NE(refusal_sentence(v, Refusal::unknown, call).find("not known from shapes"), std::string::npos);
     }
     nitrix_context_destroy(context);
+}
+
+// argmax of a tropical product: a scratch array between two kernels.
+TEST(Budget, OfAComposedOpIsItsArraysAndItsKernels) {
+    samples::Product product(300, 200, 2000);
+    samples::Tensor index(DType::i32, {300, 200});
+    product.algebra = "tropical_max_plus";
+    DLTensor index_view = index.view();
+    DLTensor *arrays[] = {product.arrays[0], product.arrays[1], product.arrays[2], &index_view};
+    const nitrix_attribute semiring = {"semiring", NITRIX_ATTRIBUTE_STRING, 0, 0, "tropical_max_plus", nullptr};
+    nitrix_options options = NITRIX_OPTIONS_INIT;
+    const Request request = {op_named("semiring_matmul_argmax"), arrays, 4, &semiring, 1, &options};
+    ASSERT_EQ(call_op(request), NITRIX_OK) << nitrix_last_error();
+    const std::vector<unsigned char> expected = product.c.bytes, winners = index.bytes;
+    // The kernel that serves the product where nothing is limited.
+    const Cell rows = cell(find_op("semiring_matmul_carry"), find_algebra("tropical_max_plus"), DType::f32);
+    const Variant &packs =
+        *std::max_element(variants + rows.first, variants + rows.first + rows.count,
+                          [](const Variant &x, const Variant &y) { return times_served(x) < times_served(y); });
+    const int64_t packed_before = times_served(packs);
+    size_t bytes = 0, plain_bytes = 0;
+    ASSERT_EQ(workspace_of_op(request, &bytes), NITRIX_OK);
+    options.backend = "naive";
+    ASSERT_EQ(workspace_of_op(request, &plain_bytes), NITRIX_OK);
+    options.backend = nullptr;
+    const size_t between = 300 * 200 * 4;
+    ASSERT_GT(plain_bytes, between);
+    ASSERT_GT(bytes, plain_bytes + 100000); // the product's kernel packs its operands
+    const auto run = [&](uint64_t budget, std::string &explained) {
+        const nitrix_context_options limit = {sizeof limit, nullptr, nullptr, nullptr, nullptr, 1, budget};
+        nitrix_context *context = nullptr;
+        EXPECT_EQ(nitrix_context_create(&limit, &context), NITRIX_OK);
+        options.context = context;
+        product.c.bytes.assign(expected.size(), 0xAB);
+        index.bytes.assign(winners.size(), 0xAB);
+        char text[4096];
+        size_t needed = 0;
+        EXPECT_EQ(
+            nitrix_explain("semiring_matmul_argmax", arrays, 4, &semiring, 1, &options, text, sizeof text, &needed),
+            NITRIX_OK);
+        explained = text;
+        const nitrix_status status = call_op(request);
+        nitrix_context_destroy(context);
+        return status;
+    };
+    nitrix_set_warning_callback([](const nitrix_warning *, void *) {}, nullptr);
+    std::string explained;
+    EXPECT_EQ(run(between / 2, explained), NITRIX_ERROR_MEMORY);
+    EXPECT_NE(std::string(nitrix_last_error()).find("the context's budget is 120000"), std::string::npos);
+    EXPECT_NE(explained.find("refused: the budget of scratch memory is 120000"), std::string::npos) << explained;
+    EXPECT_EQ(std::count(product.c.bytes.begin(), product.c.bytes.end(), 0xAB), 300 * 200 * 4) << "nothing is written";
+    EXPECT_EQ(std::count(index.bytes.begin(), index.bytes.end(), 0xAB), 300 * 200 * 4);
+    EXPECT_EQ(run(plain_bytes - 10000, explained), NITRIX_ERROR_MEMORY); // beyond the bookkeeping for two threads
+    // Room for the plain kernels: the same answer.
+    EXPECT_EQ(run(plain_bytes, explained), NITRIX_OK) << nitrix_last_error();
+    EXPECT_EQ(explained.find("refused"), std::string::npos) << explained;
+    EXPECT_EQ(product.c.bytes, expected);
+    EXPECT_EQ(index.bytes, winners);
+    EXPECT_EQ(times_served(packs), packed_before);
+    EXPECT_EQ(run(bytes, explained), NITRIX_OK) << nitrix_last_error();
+    EXPECT_EQ(times_served(packs), packed_before + 1);
+    EXPECT_EQ(product.c.bytes, expected);
+    nitrix_set_warning_callback(nullptr, nullptr);
 }
 
 } // namespace

@@ -6,6 +6,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "product.h"
+#include "reproducer.h"
 #include "run.h"
 #include "verify.h"
 
@@ -92,6 +93,27 @@ TEST(Verify, ReportsADifferenceWithWhatReproducesIt) {
     EXPECT_NE(bytes.find("'shape': (2,4)"), std::string::npos) << bytes;
     const std::string memory(product.a.bytes.begin(), product.a.bytes.end());
     EXPECT_EQ(bytes.substr(bytes.size() - 32), memory);
+}
+
+TEST(Verify, AReproducerGivesStatesAsTuples) {
+    for (const char *algebra : {"real", "log"}) {
+        const bool two = !std::strcmp(algebra, "log");
+        std::vector<samples::Tensor> tensors(6, samples::Tensor(DType::f32, {2, 3}));
+        std::vector<DLTensor> views;
+        for (samples::Tensor &t : tensors)
+            views.push_back(t.view());
+        std::vector<DLTensor *> arrays;
+        for (size_t i = 0; i < views.size(); ++i)
+            arrays.push_back(i % 2 == 0 || two ? &views[i] : nullptr);
+        const nitrix_attribute semiring = {"semiring", NITRIX_ATTRIBUTE_STRING, 0, 0, algebra, nullptr};
+        Call call;
+        bind_call({op_named("semiring_matmul_merge"), arrays.data(), 6, &semiring, 1, nullptr}, true, call);
+        const std::string text = reproducer(call, *choose(call).variant);
+        const std::string wanted =
+            two ? "semiring_matmul_merge((left, left_2, ), (right, right_2, ), semiring=\"log\", "
+                : "semiring_matmul_merge((left, ), (right, ), semiring=\"real\", ";
+        EXPECT_NE(text.find(wanted), std::string::npos) << text;
+    }
 }
 
 TEST(Verify, TellsZerosApart) {

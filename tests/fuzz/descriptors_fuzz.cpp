@@ -11,7 +11,25 @@
 namespace {
 
 constexpr size_t region = 1 << 14;
-constexpr int max_arrays = 4;
+constexpr int max_arrays = 8;
+
+// The public ops, with dimensions by letters. 'i' opens an array of indices, '2' a second component of a state, which
+// LOG alone has.
+struct Op {
+    const char *name;
+    int inputs;
+    const char *arrays[max_arrays];
+};
+constexpr Op ops[] = {
+    {"semiring_matmul", 2, {"mk", "kn", "mn"}},
+    {"semiring_matmul_carry", 2, {"mk", "kn", "mn", "imn"}},
+    {"semiring_matmul_argmax", 2, {"mk", "kn", "mn", "imn"}},
+    {"semiring_matmul_partial", 2, {"mk", "kn", "mn", "2mn"}},
+    {"semiring_matmul_merge", 4, {"mn", "2mn", "mn", "2mn", "mn", "2mn"}},
+    {"semiring_matmul_finalize", 2, {"mn", "2mn", "mn"}},
+    {"semiring_matmul_vjp", 5, {"mk", "kn", "mn", "mn", "imn", "mk", "kn"}},
+    {"semiring_conv", 2, {"mk", "nkk", "mk"}},
+};
 
 // Takes bytes from the input; zeros when it is used up.
 class Bytes {
@@ -132,25 +150,42 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const variants[] = {nullptr, nullptr, nullptr, "semiring-matmul/real/f32/any/naive", "nonesuch"};
     Array arrays[max_arrays];
     DLTensor *pointers[max_arrays];
-    // Mostly a product whose sizes agree, so that the fuzzer gets past the first check.
-    for (int i = 0; i < max_arrays; ++i) {
-        describe(arrays[i], in, i == 2);
+    const uint8_t chosen = in.next();
+    const Op &op_called = ops[chosen < 100 ? 0 : chosen % (sizeof ops / sizeof *ops)];
+    const char *const algebra = in.next() < 150 ? algebras[in.next() % 5] : algebras[in.next() % 8];
+    int n_arrays = 0;
+    while (n_arrays < max_arrays && op_called.arrays[n_arrays])
+        ++n_arrays;
+    // Mostly a call whose sizes agree, so that the fuzzer gets past the first check.
+    for (int i = 0; i < n_arrays; ++i) {
+        describe(arrays[i], in, i >= op_called.inputs);
         pointers[i] = in.next() == 255 ? nullptr : &arrays[i].tensor;
     }
-    if (in.next() < 160)
-        for (int i = 0; i < 3; ++i) {
-            int64_t *const s = arrays[i].shape;
-            const int64_t m = in.next() % 5, n = 3, k = 4;
-            arrays[i].tensor.ndim = 2;
-            arrays[i].tensor.strides = nullptr;
-            arrays[i].tensor.shape = s;
-            s[0] = i == 1 ? k : (arrays[0].shape[0] = i ? arrays[0].shape[0] : m);
-            s[1] = i == 0 ? k : n;
-            arrays[i].elements = s[0] * s[1];
-            arrays[i].plausible = true;
-            arrays[i].tensor.data = (i == 2 ? writable : read_only()) + 512 * i;
-            arrays[i].tensor.byte_offset = 0;
+    if (in.next() < 160) {
+        const int64_t m = in.next() % 5, n = 1 + in.next() % 3, k = 1 + in.next() % 4;
+        for (int i = 0; i < n_arrays; ++i) {
+            Array &a = arrays[i];
+            const char *dims = op_called.arrays[i];
+            if (*dims == '2') {
+                ++dims;
+                if (!algebra || std::strcmp(algebra, "log") != 0)
+                    pointers[i] = nullptr;
+            }
+            if (*dims == 'i') {
+                ++dims;
+                a.tensor.dtype = {kDLInt, 32, 1};
+            }
+            a.tensor.ndim = 0;
+            a.elements = 1;
+            for (; *dims; ++dims)
+                a.elements *= a.shape[a.tensor.ndim++] = *dims == 'm' ? m : *dims == 'n' ? n : k;
+            a.tensor.strides = nullptr;
+            a.tensor.shape = a.shape;
+            a.plausible = true;
+            a.tensor.data = (i < op_called.inputs ? read_only() : writable) + 512 * i;
+            a.tensor.byte_offset = 0;
         }
+    }
     nitrix_options options = NITRIX_OPTIONS_INIT;
     if (in.next() > 200)
         options.size = in.raw<uint16_t>();
@@ -165,10 +200,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         a.name = in.next() < 200 ? "semiring" : in.next() < 128 ? "other" : nullptr;
         const int32_t kind = in.next() < 200 ? NITRIX_ATTRIBUTE_STRING : in.raw<int32_t>();
         std::memcpy(&a.kind, &kind, sizeof kind);
-        a.s = in.next() < 150 ? algebras[0] : algebras[in.next() % 8];
+        a.s = in.next() < 200 ? algebra : algebras[in.next() % 8];
     }
-    const char *const op = in.next() == 255 ? nullptr : in.next() == 255 ? "semiring" : "semiring_matmul";
-    const int32_t n = in.next() < 240 ? 3 : in.next() % 5, n_attributes = in.next() < 200 ? 1 : in.next() % 3;
+    const char *const op = in.next() == 255 ? nullptr : in.next() == 255 ? "semiring" : op_called.name;
+    const int32_t n = in.next() < 240 ? n_arrays : in.next() % (n_arrays + 1),
+                  n_attributes = in.next() < 200 ? 1 : in.next() % 3;
     const nitrix_options *const given = in.next() < 40 ? nullptr : &options;
 
     size_t bytes = 0;
@@ -180,7 +216,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status == NITRIX_ERROR_INTERNAL)
         fail("explain");
     __int128 work = 1;
-    for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < op_called.inputs && i < 2; ++i)
         work *= arrays[i].plausible && arrays[i].elements < (1 << 20) ? arrays[i].elements + 1 : 1 << 20;
     if (work > (1 << 22))
         return 0; // broadcast to more than a second's work

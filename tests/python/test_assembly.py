@@ -37,7 +37,17 @@ def hottest(assembly: str) -> list[str]:
 def variants(build: Path, target: str) -> list[Path]:
     # The small form is scalar on purpose: it serves products that fill no vector register.
     files = (build / "variants").glob(f"nitrix_semiring_matmul_*_any_{target}.s")
-    others = ("streamed", "entries", "refine", "log_operand", "log_weight", "log_terms")  # not of the family
+    others = (
+        "streamed",
+        "entries",
+        "refine",
+        "log_operand",
+        "log_weight",
+        "log_terms",
+        "log_sum",
+        "merge",
+        "finalize",
+    )  # not of the family
     return sorted(p for p in files if not any(f"matmul_{name}_" in p.name for name in others))
 
 

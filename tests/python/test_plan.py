@@ -79,7 +79,7 @@ def test_shapes_may_have_scalars_and_several_outputs():
 
 def test_targets_of_this_tree(root):
     names = [t.name for t in discover(root / "schedules", "x86-64")]
-    assert names == ["naive_unfused", "naive", "sse41", "avx2", "avx512"]
+    assert names == ["naive_unfused", "naive", "sse41_emulated", "sse41", "avx2", "avx512"]
 
 
 def test_front_matter_mistakes(tmp_path):
@@ -90,7 +90,7 @@ def test_front_matter_mistakes(tmp_path):
     path.write_text(
         '// [target]\n// arch = ["x86-64"]\n// halide = []\n// cpu = []\n// rounding = "round"\n// priority = 1\n'
     )
-    with pytest.raises(TargetError, match="must be 'fused' or 'unfused'"):
+    with pytest.raises(TargetError, match="must be 'fused', 'unfused' or 'emulated'"):
         read(path)
 
 
@@ -98,7 +98,8 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
     ops = load_text(tmp_path, GOOD)
     targets = discover(root / "schedules", "x86-64")
     ids = [v.id for v in enumerate_variants(ops, targets)]
-    assert ids == [f"product/real/f32/any/{t}" for t in ("avx512", "avx2", "sse41", "naive", "naive-unfused")]
+    names = ("avx512", "avx2", "sse41", "sse41-emulated", "naive", "naive-unfused")
+    assert ids == [f"product/real/f32/any/{t}" for t in names]
     assert [v.id for v in enumerate_variants(ops, targets, "avx2$")] == [
         "product/real/f32/any/avx2",
         "product/real/f32/any/naive",
@@ -106,8 +107,10 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
 
 
 def test_an_algebra_takes_the_dtypes_it_is_defined_on(tmp_path, root):
-    dtypes = discover_algebras(root / "generators/algebra")
+    facts = discover_algebras(root / "generators/algebra")
+    dtypes = {name: f.dtypes for name, f in facts.items()}
     assert dtypes["boolean"] == ("uint8",) and dtypes["real"] == ("float32", "float64")
+    assert {name for name, f in facts.items() if f.components > 1} == {"log"}
     text = GOOD.replace('["real"]', '["real", "boolean"]').replace('["float32"]', '["float32", "uint8"]')
     targets = discover(root / "schedules", "x86-64")
     ops = load_text(tmp_path, text, list(dtypes))
@@ -122,7 +125,8 @@ def test_an_algebra_takes_the_dtypes_it_is_defined_on(tmp_path, root):
     ("front", "message"),
     [
         ('dtypes = ["bool"]', r"wrong.h: front matter: dtypes is \['bool'\], must list some of float32"),
-        ("strict = true", r"unknown key 'strict'; known keys: dtypes"),
+        ("strict = true", r"unknown key 'strict'; known keys: dtypes, components"),
+        ("components = 0", r"components is 0, must be 1 or more"),
         ("dtypes = [", r"wrong.h: front matter"),
     ],
 )
@@ -204,6 +208,27 @@ def test_the_header_has_a_function_and_its_workspace_size(tmp_path):
     header = write_header(load_text(tmp_path, GOOD))
     assert "nitrix_product(const DLTensor *a, const DLTensor *b, DLTensor *c, const char *semiring," in header
     assert "nitrix_product_workspace_size(" in header
+
+
+def test_a_state_has_an_array_per_component_of_the_algebra(tmp_path, root):
+    text = GOOD.replace('name = "C", role = "output"', 'name = "S", role = "state"').replace(
+        'algebras = ["real"]', 'algebras = ["real", "log"]'
+    )
+    path = tmp_path / "manifest.toml"
+    path.write_text(text)
+    (op,) = load(path, ["real", "log"], {"log": 2})
+    assert [a.name for a in op.arguments_with("real")] == ["A", "B", "S"]
+    assert [a.name for a in op.arguments_with("log")] == ["A", "B", "S", "S_2"]
+    assert [a.name for a in op.inputs] == ["A", "B"]
+    assert "DLTensor *s, DLTensor *s_2, const char *semiring" in write_header([op])
+    assert "s_2: [..., m, n], the call's dtype, output, NULL but for log" in write_header([op])
+    arguments = {
+        v.id: v.generator_arguments("x86-64") for v in enumerate_variants([op], discover(root / "schedules", "x86-64"))
+    }
+    assert arguments["product/log/f32/any/naive"][-2:] == ["S.size=2", "S.type=float32"]
+    assert arguments["product/real/f32/any/naive"][-2:] == ["S.size=1", "S.type=float32"]
+    with pytest.raises(ManifestError, match="is a state, and the op has no algebras; name the algebras"):
+        load_text(tmp_path, text.replace('algebras = ["real", "log"]', ""))
 
 
 def test_the_entries_of_the_documentation_are_valid(tmp_path, root):

@@ -54,10 +54,10 @@ def test_an_unknown_command_is_refused_with_the_nearest_one(tmp_path: Path):
     result = call(tmp_path, "tset")
     assert result.returncode == 2 and result.stdout == ""
     assert "`tset`" in result.stderr and "./x test" in result.stderr
-    assert "demo, test, bench, build, lint, clean" in call(tmp_path, "zzz").stderr
+    assert "demo, test, bench, sanitize, build, lint, clean" in call(tmp_path, "zzz").stderr
 
 
-@pytest.mark.parametrize("command", ["test", "build", "lint", "clean"])
+@pytest.mark.parametrize("command", ["test", "sanitize", "build", "lint", "clean"])
 def test_each_command_explains_its_options(tmp_path: Path, command: str):
     shutil.copy(X, tmp_path / "x")
     result = call(tmp_path, command, "--help")

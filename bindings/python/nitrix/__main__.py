@@ -47,8 +47,13 @@ def _op(name: str) -> dict[str, Any]:
     return ops[name]
 
 
-def _function(op: dict[str, Any]) -> Callable[..., Any]:
-    return getattr(getattr(nitrix, op["area"]), op["name"])
+def _call(op: dict[str, Any], arrays: list[np.ndarray | None], v: dict[str, Any], threads: int, mode: str | None):
+    options = {**_algebra(op, v["algebra"]), "variant": v["id"], "threads": threads, "mode": mode}
+    given = [array for array in arrays if array is not None]
+    if any(a["algebras"] for a in op["arguments"]):  # states, which the function takes as tuples
+        step = nitrix.semiring.SEMIRINGS[v["algebra"]].components
+        given = [tuple(given[i : i + step]) for i in range(0, len(given), step)]
+    return getattr(getattr(nitrix, op["area"]), op["name"])(*given, **options)
 
 
 def _dimensions(op: dict[str, Any]) -> list[str]:
@@ -78,12 +83,17 @@ def _trials(op: dict[str, Any]) -> list[dict[str, int]]:
             for size in (1, 3, 9, 31, 40) for channels in (1, size)]  # fmt: skip
 
 
-def _inputs(op: dict[str, Any], sizes: dict[str, int], dtype: str, seed: int | None) -> list[np.ndarray]:
+def _inputs(
+    op: dict[str, Any], sizes: dict[str, int], dtype: str, algebra: str, seed: int | None
+) -> list[np.ndarray | None]:
     """Arrays for a call; without a seed they are views of one element, for questions that read no data."""
     random = np.random.default_rng(seed)
-    arrays = []
+    arrays: list[np.ndarray | None] = []
     for a in op["arguments"]:
         if a["role"] != "input":
+            continue
+        if a["optional"] or (a["algebras"] and algebra not in a["algebras"]):
+            arrays.append(None)
             continue
         shape = [sizes[d] for d in a["dims"]]
         own = np.dtype(dtype if a["dtype"] == "T" else a["dtype"])
@@ -126,7 +136,7 @@ def info(words: argparse.Namespace) -> int:
 def explain(words: argparse.Namespace) -> int:
     """which variant serves a call, and why not the others"""
     op = _op(words.op)
-    arrays = _inputs(op, _sizes(op, words.shape), words.dtype, None)
+    arrays = _inputs(op, _sizes(op, words.shape), words.dtype, words.algebra or "real", None)
     options = {"threads": words.threads, "backend": words.backend}
     answer = nitrix.explain(words.op, *arrays, **_algebra(op, words.algebra), **options)
     if words.json:
@@ -148,9 +158,9 @@ def verify(words: argparse.Namespace) -> int:
         _progress(number, len(variants), v["id"])
         op, problem, compared = _op(v["op"]), "", 0
         for seed, sizes in enumerate(_trials(op)):
-            arrays = _inputs(op, sizes, v["dtype"], seed)
+            arrays = _inputs(op, sizes, v["dtype"], v["algebra"], seed)
             try:
-                _function(op)(*arrays, **_algebra(op, v["algebra"]), variant=v["id"], mode="verify")
+                _call(op, arrays, v, 0, "verify")
                 compared += 1
             except nitrix.NitrixVerifyError as error:
                 problem = str(error)
@@ -172,11 +182,11 @@ def verify(words: argparse.Namespace) -> int:
 def bench(words: argparse.Namespace) -> int:
     """seconds of each variant of this machine, best of interleaved rounds"""
     op = _op(words.op)
-    sizes, calls = _sizes(op, words.shape), []
+    sizes, calls = _sizes(op, words.shape or ",".join(["512"] * len(_dimensions(op)))), []
     for v in _variants(words):
         if (v["op"], v["dtype"]) != (words.op, words.dtype) or words.algebra not in (None, v["algebra"]):
             continue
-        call = _timed(op, _inputs(op, sizes, v["dtype"], 0), v, words.threads)
+        call = _timed(op, _inputs(op, sizes, v["dtype"], v["algebra"], 0), v, words.threads)
         try:
             call()
         except NotImplementedError:
@@ -195,12 +205,10 @@ def bench(words: argparse.Namespace) -> int:
     return 0 if results else 1
 
 
-def _timed(op: dict[str, Any], arrays: list[np.ndarray], v: dict[str, Any], threads: int) -> Callable[[], float]:
-    function, keywords = _function(op), {**_algebra(op, v["algebra"]), "variant": v["id"], "threads": threads}
-
+def _timed(op: dict[str, Any], arrays: list[np.ndarray | None], v: dict[str, Any], threads: int) -> Callable[[], float]:
     def call() -> float:
         start = time.perf_counter()
-        function(*arrays, **keywords)
+        _call(op, arrays, v, threads, None)
         return time.perf_counter() - start
 
     return call
@@ -215,8 +223,10 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="JSON instead of a table")
         if function in (explain, bench):
             one.add_argument("op", nargs=None if function is explain else "?", default="semiring_matmul")
-            shape = {"required": True} if function is explain else {"default": "512,512,512"}
-            one.add_argument("--shape", help="sizes, output dimensions first: m,n,k or m=..,n=..,k=..", **shape)
+            shape = {"required": True} if function is explain else {"default": None}
+            one.add_argument(
+                "--shape", help="sizes, output dimensions first: m,n,k or m=..,n=..,k=..; bench: 512 each", **shape
+            )
             one.add_argument("--algebra", help="default: real for explain, all for bench")
             one.add_argument("--dtype", default="float32")
             one.add_argument("--threads", type=int, default=0, help="0: all")

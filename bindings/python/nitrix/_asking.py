@@ -7,7 +7,7 @@ from typing import Any
 from nitrix import _nitrix
 from nitrix._kinds import SupportsDLPack
 from nitrix._ops import FUNCTIONS, OPS
-from nitrix.semiring import Semiring, algebra_name, padding_attributes
+from nitrix.semiring import MOST_COMPONENTS, Semiring, algebra_name, padding_attributes
 
 _OPTIONS: dict[str, Any] = {"backend": "auto", "threads": 0, "variant": None, "mode": None}
 
@@ -21,14 +21,14 @@ def explain(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attributes:
     >>> nitrix.explain(semiring_matmul, A, B, semiring=TROPICAL_MIN_PLUS)  # doctest: +SKIP
     """
     found, values, options = _resolve(op, attributes)
-    answer: dict[str, Any] = json.loads(found.explain(arrays, values, *options))
+    answer: dict[str, Any] = json.loads(found.explain(_flat(arrays), values, *options))
     return answer
 
 
 def workspace_size(op: str | Callable[..., Any], *arrays: SupportsDLPack, **attributes: Any) -> int:
     """The most scratch memory that a call would allocate, in bytes. Arguments as for :func:`explain`."""
     found, values, options = _resolve(op, attributes)
-    return found.workspace_size(arrays, values, *options)
+    return found.workspace_size(_flat(arrays), values, *options)
 
 
 def info() -> dict[str, Any]:
@@ -49,6 +49,14 @@ def last_variant() -> str:
     "" before the first, "none" for a call that a size of zero answered without any kernel.
     """
     return _nitrix.last_variant()
+
+
+def _flat(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A state, which is a tuple, as the op's arguments."""
+    flat: list[Any] = []
+    for array in arrays:
+        flat += [*array, *[None] * (MOST_COMPONENTS - len(array))] if isinstance(array, tuple) else [array]
+    return tuple(flat)
 
 
 def _resolve(op: Any, keywords: dict[str, Any]) -> tuple[_nitrix.Op, tuple[Any, ...], tuple[Any, ...]]:

@@ -11,6 +11,7 @@ class Op:
         optional: Sequence[str] = ...,
         like: Mapping[str, str] = ...,
         shape_by_library: bool = ...,
+        algebras: Mapping[str, Sequence[str]] = ...,
     ) -> None: ...
     def call(
         self,

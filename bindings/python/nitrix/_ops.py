@@ -14,7 +14,10 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]
     like = {a["name"]: a["like"] for a in entry["arguments"] if a["like"]}
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, entry["shape_by_library"])
+    # A component of a state that only some algebras have.
+    algebras = {a["name"]: a["algebras"] for a in entry["arguments"] if a["algebras"]}
+    by_library: bool = entry["shape_by_library"]
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, by_library, algebras)
 
 
 _info = json.loads(_nitrix.info())

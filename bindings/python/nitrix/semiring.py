@@ -24,12 +24,16 @@ class Semiring:
     """What a reduction over nothing gives."""
     annihilator: float | None
     """The z that makes every product with it the identity, so that entries can be masked; None if there is none."""
+    components: int = 1
+    """How many arrays the state of a reduction has: 2 for LOG, 1 for the others."""
 
 
 SEMIRINGS: dict[str, Semiring] = {
-    a["name"]: Semiring(a["name"], a["strict"], a["identity"], a["annihilator"]) for a in ALGEBRAS
+    a["name"]: Semiring(a["name"], a["strict"], a["identity"], a["annihilator"], a["components"]) for a in ALGEBRAS
 }
 """Every algebra of this build by name. Each is also a constant of this module: "log" is LOG."""
+
+MOST_COMPONENTS: int = max(s.components for s in SEMIRINGS.values())
 
 REAL: Semiring = SEMIRINGS["real"]
 LOG: Semiring
@@ -49,6 +53,9 @@ __all__ = [
     "semiring_matmul",
     "semiring_matmul_argmax",
     "semiring_matmul_carry",
+    "semiring_matmul_finalize",
+    "semiring_matmul_merge",
+    "semiring_matmul_partial",
     "semiring_matmul_vjp",
     *(name.upper() for name in SEMIRINGS),
 ]
@@ -241,6 +248,129 @@ def semiring_matmul_vjp(
     return gradients
 
 
+_partial: Callable[..., Any] = OPS["semiring_matmul_partial"].call
+_merge: Callable[..., Any] = OPS["semiring_matmul_merge"].call
+_finalize: Callable[..., Any] = OPS["semiring_matmul_finalize"].call
+State = tuple[Array, ...]
+"""The state of a reduction that is not finished: one array per component, two for LOG."""
+
+
+def state_arrays(op: str, argument: str, state: Any, components: int) -> tuple[Any, ...]:
+    """The arrays of a state as the op takes them: a missing component is None."""
+    if not isinstance(state, tuple | list):
+        raise TypeError(
+            f"{op}: {argument} must be a state, a tuple of arrays such as semiring_matmul_partial returns, got "
+            f"{type(state).__name__}"
+        )
+    if len(state) != components:
+        raise ValueError(f"{op}: {argument} has {len(state)} arrays, the state of this semiring has {components}")
+    return (*state, *(None for _ in range(MOST_COMPONENTS - components)))
+
+
+def _out(out: Any) -> Any:
+    """A state of one component is a tuple here and an array to the op."""
+    return out[0] if isinstance(out, tuple) and len(out) == 1 else out
+
+
+def _state(result: Any) -> Any:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def semiring_matmul_partial(
+    A: Array,
+    B: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, ...] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> State[Array]:
+    """The state of :func:`semiring_matmul`'s reduction over the k that A and B hold: a part of a product.
+
+    With K cut into slices, ``merge`` the states of all slices and ``finalize`` the last: the product over all of K, on
+    as many machines as there are slices.
+
+    >>> left = semiring_matmul_partial(A[:, :500], B[:500], semiring=LOG)  # doctest: +SKIP
+    >>> right = semiring_matmul_partial(A[:, 500:], B[500:], semiring=LOG)  # doctest: +SKIP
+    >>> C = semiring_matmul_finalize(semiring_matmul_merge(left, right, semiring=LOG), semiring=LOG)  # doctest: +SKIP
+
+    MAX_PLUS, MIN_PLUS and BOOLEAN give the bits of the whole product, however K is cut and in whatever order the states
+    are merged. REAL and LOG round: they agree with it as well as it agrees with the exact one, and an order of merging
+    always gives the same bits.
+
+    Parameters
+    ----------
+    A : (..., m, k)
+    B : (..., k, n)
+        A slice of the operands, arrays of one dtype. An empty k gives the state of nothing, which merging leaves alone.
+    semiring
+        A strict algebra: REAL, LOG, BOOLEAN or a tropical one. EUCLIDEAN does not distribute over its sum (TypeError).
+    backend, threads, mode
+        As for :func:`semiring_matmul`.
+    out
+        A tuple of arrays that receive the state, if given.
+
+    Returns
+    -------
+    tuple of (..., m, n)
+        One array per component. LOG: the largest ``A[i, k] + B[k, j]``, and the sum of ``exp(A[i, k] + B[k, j] -
+        largest)`` (0 where the largest is -inf, 1 where it is +inf). The others: the product of the slice.
+    """
+    name = algebra_name(semiring)
+    return _state(_partial((A, B), (name,), _out(out), backend, threads, None, mode))
+
+
+def semiring_matmul_merge(
+    left: State[Array],
+    right: tuple[SupportsDLPack, ...],
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, ...] | None = None,
+    threads: int = 0,
+    variant: str | None = None,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> State[Array]:
+    """The state of two slices of K together, from what :func:`semiring_matmul_partial` or this function returned.
+
+    Element by element; leading dimensions broadcast. A NaN of either state stays. Of equal zeros ``left``'s stays, so
+    slices that are merged in the order of k have the signs of the whole product's zeros as well.
+
+    ``out`` must not overlap either state. Other arguments and errors as for :func:`semiring_matmul`.
+    """
+    name = algebra_name(semiring)
+    parts = SEMIRINGS[name].components
+    states = (
+        *state_arrays("semiring_matmul_merge", "left", left, parts),
+        *state_arrays("semiring_matmul_merge", "right", right, parts),
+    )
+    return _state(_merge(states, (name,), _out(out), backend, threads, variant, mode))
+
+
+def semiring_matmul_finalize(
+    state: State[Array],
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    variant: str | None = None,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """The product from the state of all of K: for LOG ``log(sum) + largest``, for the others the state's one array.
+
+    Arguments and errors as for :func:`semiring_matmul`.
+    """
+    name = algebra_name(semiring)
+    arrays = state_arrays("semiring_matmul_finalize", "state", state, SEMIRINGS[name].components)
+    product: Array = _finalize(arrays, (name,), out, backend, threads, variant, mode)
+    return product
+
+
+FUNCTIONS[semiring_matmul_partial] = (OPS["semiring_matmul_partial"], {"semiring": REAL})
+FUNCTIONS[semiring_matmul_merge] = (OPS["semiring_matmul_merge"], {"semiring": REAL})
+FUNCTIONS[semiring_matmul_finalize] = (OPS["semiring_matmul_finalize"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul_argmax] = (OPS["semiring_matmul_argmax"], {})
 FUNCTIONS[semiring_matmul_carry] = (OPS["semiring_matmul_carry"], {})
 FUNCTIONS[semiring_matmul_vjp] = (OPS["semiring_matmul_vjp"], {"semiring": REAL})

@@ -1,6 +1,7 @@
 #include "op.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "errors.h"
 #include "json.h"
@@ -37,7 +38,8 @@ struct Op::Inference {
 
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like, bool shape_by_library)
+       const std::map<std::string, std::string> &like, bool shape_by_library,
+       const std::map<std::string, std::vector<std::string>> &algebras)
     : name_(std::move(name)), attributes_(std::move(attributes)), shape_by_library_(shape_by_library) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
@@ -51,11 +53,25 @@ Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
         raise(PyExc_ValueError, name_, ": too few or too many arrays, dimensions or type variables");
     for (size_t i = 0; i < inputs_.size(); ++i) {
-        inputs_[i].optional = std::find(optional.begin(), optional.end(), inputs_[i].name) != optional.end();
+        inputs_[i].optional = std::find(optional.begin(), optional.end(), inputs_[i].name) != optional.end() ||
+                              algebras.count(inputs_[i].name);
         for (Operand &output : outputs_)
             if (like.count(output.name) && like.at(output.name) == inputs_[i].name)
                 output.like = static_cast<int>(i);
     }
+    for (Operand &output : outputs_)
+        if (const auto named = algebras.find(output.name); named != algebras.end())
+            output.algebras = named->second;
+}
+
+bool Op::has(const Operand &operand, const AttributeList &attributes) {
+    if (operand.algebras.empty())
+        return true;
+    const char *semiring = "real";
+    for (int i = 0; i < attributes.size(); ++i)
+        if (!std::strcmp(attributes.data()[i].name, "semiring") && attributes.data()[i].s)
+            semiring = attributes.data()[i].s;
+    return std::find(operand.algebras.begin(), operand.algebras.end(), semiring) != operand.algebras.end();
 }
 
 Op::Operand Op::operand(const Argument &argument, std::vector<std::string> *type_variables) {
@@ -167,14 +183,13 @@ void Op::shape_of(size_t i, const Inference &found, const AttributeList &attribu
         shape[found.batch_ndim + d] = found.extent[output.dims[d]];
 }
 
-void Op::read_out(nb::handle out, size_t i, const Inference &found, const AttributeList &attributes,
-                  ArrayList *arrays) const {
-    const std::string name = outputs_.size() == 1 ? "out" : text("out[", i, "]");
+void Op::read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,
+                  const AttributeList &attributes, ArrayList *arrays) const {
     const DLTensor &tensor = arrays->append_output(out.ptr(), name_, name).tensor;
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(i, found, attributes, arrays, &dtype, &ndim, shape);
+    shape_of(output, found, attributes, arrays, &dtype, &ndim, shape);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));
@@ -191,29 +206,37 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     Inference found;
     read_inputs(inputs, &arrays, &found);
 
-    const size_t n = outputs_.size();
-    nb::object result;
-    if (!out.is_none()) {
-        if (n > 1 && !(PyTuple_Check(out.ptr()) && nb::len(out) == n))
-            raise(PyExc_TypeError, name_, ": out must be a tuple of ", plural(n, "array"));
-        for (size_t i = 0; i < n; ++i)
-            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), i, found, attribute_list, &arrays);
-        result = nb::borrow(out);
-    } else {
-        if (n > 1)
-            result = nb::steal(PyTuple_New(n));
-        for (size_t i = 0; i < n; ++i) {
+    size_t n = 0; // outputs of this call
+    for (const Operand &output : outputs_)
+        n += has(output, attribute_list);
+    nb::object result = nb::borrow(out);
+    if (!out.is_none() && n > 1 && !(PyTuple_Check(out.ptr()) && nb::len(out) == n))
+        raise(PyExc_TypeError, name_, ": out must be a tuple of ", plural(n, "array"));
+    if (out.is_none() && n > 1)
+        result = nb::steal(PyTuple_New(n));
+    size_t i = 0;
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+        const Operand &output = outputs_[o];
+        if (!has(output, attribute_list)) {
+            arrays.append_missing();
+            continue;
+        }
+        if (!out.is_none()) {
+            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), n == 1 ? "out" : text("out[", i, "]"),
+                     o, found, attribute_list, &arrays);
+        } else {
             DLDataType dtype;
             int ndim;
             int64_t shape[max_dims];
-            shape_of(i, found, attribute_list, &arrays, &dtype, &ndim, shape);
+            shape_of(o, found, attribute_list, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
-            arrays.append_output(array.ptr(), name_, outputs_[i].name);
+            arrays.append_output(array.ptr(), name_, output.name);
             if (n == 1)
                 result = std::move(array);
             else
                 PyTuple_SET_ITEM(result.ptr(), i, array.release().ptr());
         }
+        ++i;
     }
 
     WarningCollector warnings;
@@ -239,6 +262,10 @@ void Op::describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *
     Inference found;
     read_inputs(inputs, arrays, &found);
     for (size_t i = 0; i < outputs_.size(); ++i) {
+        if (!has(outputs_[i], attributes)) {
+            arrays->append_missing();
+            continue;
+        }
         DLDataType dtype;
         int ndim;
         int64_t shape[max_dims];

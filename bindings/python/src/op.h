@@ -22,7 +22,8 @@ public:
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like, bool shape_by_library);
+       const std::map<std::string, std::string> &like, bool shape_by_library,
+       const std::map<std::string, std::vector<std::string>> &algebras);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -45,8 +46,9 @@ private:
         std::vector<int> dims; // indices into dim_names_
         int type_variable;     // index into a call's bindings, or -1: `dtype` it is
         DLDataType dtype;
-        bool optional = false; // an input that may be None
-        int like = -1;         // of an output: the input whose leading dimensions it has
+        bool optional = false;                  // an input that may be None
+        int like = -1;                          // of an output: the input whose leading dimensions it has
+        std::vector<std::string> algebras = {}; // that have it; none: all
     };
     struct Inference;
 
@@ -57,8 +59,10 @@ private:
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
     void shape_of(size_t output, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
                   DLDataType *dtype, int *ndim, int64_t *shape) const;
-    void read_out(nb::handle out, size_t i, const Inference &found, const AttributeList &attributes,
-                  ArrayList *arrays) const;
+    // Whether a call with these attributes has that argument.
+    static bool has(const Operand &operand, const AttributeList &attributes);
+    void read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,
+                  const AttributeList &attributes, ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
     void describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const;
     [[noreturn]] void raise_status(nitrix_status status, const std::string &message, ArrayList *arrays) const;

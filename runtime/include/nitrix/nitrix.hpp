@@ -14,6 +14,7 @@
 #include <nitrix/nitrix_ops.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -309,7 +310,9 @@ private:
 // --------------------------------------------------------------------------------------------------------
 
 /// An algebra is a type with a `name` that the library knows. An algebra of your own is such a struct as well.
-struct Semiring {};
+struct Semiring {
+    static constexpr std::size_t components = 1; // of the state of a reduction: as many arrays
+};
 
 /// Combine associates and distributes over the monoid, so a reduction may be split and merged. Functions that do so
 /// take no other kind, and a relaxed algebra does not compile.
@@ -319,6 +322,7 @@ struct Real : StrictSemiring { // sum of a * b
     static constexpr const char *name = "real";
 };
 struct Log : StrictSemiring { // log of the sum of exp(a + b)
+    static constexpr std::size_t components = 2;
     static constexpr const char *name = "log";
 };
 struct TropicalMaxPlus : StrictSemiring { // largest a + b
@@ -416,6 +420,44 @@ inline Shape matmul_shape(const Shape &a, const Shape &b) {
     return shape;
 }
 
+/// NumPy's rule for two arrays of any rank; what does not fit is left to the library to refuse.
+inline Shape broadcast(const Shape &a, const Shape &b) {
+    Shape shape(std::max(a.size(), b.size()), 1);
+    for (const Shape *operand : {&a, &b}) {
+        const std::size_t offset = shape.size() - operand->size();
+        for (std::size_t axis = 0; axis < operand->size(); ++axis) {
+            if (shape[offset + axis] == 1) {
+                shape[offset + axis] = (*operand)[axis];
+            }
+        }
+    }
+    return shape;
+}
+
+template <class T, class Algebra> std::array<Array<T>, Algebra::components> new_state(const Shape &shape) {
+    static_assert(Algebra::components == 1 || Algebra::components == 2, "nitrix: a state has one or two components");
+    if constexpr (Algebra::components == 1) {
+        return {Array<T>(shape)};
+    } else {
+        return {Array<T>(shape), Array<T>(shape)};
+    }
+}
+
+/// A state for the C functions, which take NULL for the component that an algebra lacks. Outlived by the arrays.
+template <class T, class Algebra> class StateTensors {
+public:
+    explicit StateTensors(const std::array<Array<T>, Algebra::components> &state) {
+        for (std::size_t i = 0; i < state.size(); ++i) {
+            tensors_[i] = state[i].dltensor();
+        }
+    }
+    DLTensor *first() noexcept { return &tensors_[0]; }
+    DLTensor *second() noexcept { return Algebra::components > 1 ? &tensors_[Algebra::components - 1] : nullptr; }
+
+private:
+    std::array<DLTensor, Algebra::components> tensors_;
+};
+
 } // namespace detail
 
 namespace semiring {
@@ -465,6 +507,55 @@ std::string matmul_explain(const A &a, const B &b, C &&c, const Algebra &algebra
     return detail::text([&](char *to, std::size_t size, std::size_t *needed) {
         return nitrix_explain("semiring_matmul", arrays, 3, &attribute, 1, &c_options, to, size, needed);
     });
+}
+
+/// The state of a reduction over a part of K: one array per component. Log: the largest term, and the sum of
+/// exp(term - largest); the others: the product of the part.
+template <class T, class Algebra> using State = std::array<Array<T>, Algebra::components>;
+
+/// The state of A (x) B, where A and B hold a part of K. Merge the states of all parts, then finalize. Takes strict
+/// algebras alone: with Euclidean{} this does not compile.
+template <class A, class B, class Algebra, class = std::enable_if_t<is_strict_semiring<Algebra>>>
+State<typename A::value_type, Algebra> matmul_partial(const A &a, const B &b, const Algebra &algebra,
+                                                      const Options &options = {}) {
+    using T = typename A::value_type;
+    auto state = detail::new_state<T, Algebra>(detail::matmul_shape(a.shape(), b.shape()));
+    detail::check_matmul_types<A, B, Array<T>, Algebra>();
+    const DLTensor a_tensor = a.dltensor();
+    const DLTensor b_tensor = b.dltensor();
+    detail::StateTensors<T, Algebra> out(state);
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_matmul_partial(&a_tensor, &b_tensor, out.first(), out.second(),
+                                         detail::c_string(algebra.name), &c_options));
+    return state;
+}
+
+/// The state of two parts of K together; `left` is the one with the smaller k.
+template <class T, std::size_t N, class Algebra,
+          class = std::enable_if_t<is_strict_semiring<Algebra> && N == Algebra::components>>
+std::array<Array<T>, N> matmul_merge(const std::array<Array<T>, N> &left, const std::array<Array<T>, N> &right,
+                                     const Algebra &algebra, const Options &options = {}) {
+    auto state = detail::new_state<T, Algebra>(detail::broadcast(left[0].shape(), right[0].shape()));
+    detail::StateTensors<T, Algebra> a(left);
+    detail::StateTensors<T, Algebra> b(right);
+    detail::StateTensors<T, Algebra> out(state);
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_matmul_merge(a.first(), a.second(), b.first(), b.second(), out.first(), out.second(),
+                                       detail::c_string(algebra.name), &c_options));
+    return state;
+}
+
+/// The product from the state of all of K.
+template <class T, std::size_t N, class Algebra,
+          class = std::enable_if_t<is_strict_semiring<Algebra> && N == Algebra::components>>
+Array<T> matmul_finalize(const std::array<Array<T>, N> &state, const Algebra &algebra, const Options &options = {}) {
+    Array<T> c(state[0].shape());
+    detail::StateTensors<T, Algebra> in(state);
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_matmul_finalize(in.first(), in.second(), &c_tensor, detail::c_string(algebra.name),
+                                          &c_options));
+    return c;
 }
 
 } // namespace semiring
