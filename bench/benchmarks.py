@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import ell
 import numpy as np
 
 
@@ -149,6 +150,7 @@ BENCHMARKS = {
             _square_cases("semiring_matmul_argmax", 1),
             _with_index_call("semiring_matmul_argmax"),
         ),
+        Benchmark("semiring_ell_matmul", lambda algebra, dtype: ell.cases(Case, algebra, dtype), ell.call),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
     )

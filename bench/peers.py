@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import ell
 import numpy as np
 from blas import Absent, mkl, open_blas
 
@@ -24,6 +25,8 @@ class Problem:
     b: np.ndarray
     out: np.ndarray
     threads: int
+    inputs: tuple[np.ndarray, ...] = ()
+    """All of the op's, where they are not two."""
 
     @property
     def dtype(self) -> str:
@@ -243,6 +246,14 @@ def _bind_gemm_distance_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _bind_ell(bind: Callable[[Problem], tuple[Call, np.ndarray]], library: str):
+    def checked(problem: Problem) -> tuple[Call, np.ndarray]:
+        _require(library)
+        return bind(problem)
+
+    return checked
+
+
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
     Peer("MKL", ("real",), _bind_mkl),
@@ -255,6 +266,16 @@ PEERS = (
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+    Peer(
+        "numba",
+        (*TROPICAL, "real", "euclidean", "boolean"),
+        _bind_ell(ell.bind_numba, "numba"),
+        op="semiring_ell_matmul",
+    ),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
+    Peer(
+        "torch embedding_bag", ("real",), _bind_ell(ell.bind_torch, "torch"), op="semiring_ell_matmul", optional="torch"
+    ),
     Peer("NumPy", ("real",), _bind_blas_gradient, op="semiring_matmul_vjp"),
     Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
     Peer("exp-matmul", ("log",), _bind_exp_matmul_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-3),

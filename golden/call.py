@@ -28,7 +28,7 @@ def call(
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
     options = {} if variant is None else {"variant": variant}
     results = function(*inputs.values(), **algebra, **options, **more)
-    names = [a["name"] for a in entry["arguments"] if a["role"] != "input"]
+    names = [a["name"] for a in entry["arguments"] if a["role"] not in ("input", "structure")]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 
 

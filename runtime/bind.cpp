@@ -6,6 +6,7 @@
 #include "call.h"
 #include "environment.h"
 #include "error.h"
+#include "indices.h"
 
 namespace nitrix {
 
@@ -122,7 +123,10 @@ static void bind_dtype(Call &call) {
         if (!call.arrays[i].given)
             continue;
         const DType got = call.arrays[i].dtype;
-        if (a.dtype >= 0) {
+        if (a.dtype == index_dtype) {
+            if (got != DType::i32 && got != DType::i64)
+                refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be int32 or int64");
+        } else if (a.dtype >= 0) {
             if (got != static_cast<DType>(a.dtype))
                 refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be " +
                             dtype_name(static_cast<DType>(a.dtype)));
@@ -238,6 +242,9 @@ void bind_call(const Request &request, bool has_data, Call &call) {
     read_attributes(call, request.attributes, request.n_attributes);
     bind_shapes(call);
     read_options(request.options, call.options);
+    if (op.indirect_axis >= 0 && has_data)
+        check_indices(call);
+    narrow_indices(call);
     if (!has_data)
         return;
     for (int o = op.n_inputs; o < n; ++o) {

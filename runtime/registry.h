@@ -9,16 +9,19 @@ namespace nitrix {
 enum class DType : uint8_t { f32, f64, i32, i64, u8 };
 constexpr int n_dtypes = 5;
 
-enum class Role : uint8_t { input, output, residual };
+enum class Role : uint8_t { input, output, residual, structure };
 
 constexpr int max_dims = 8;       // named core dimensions of one op
 constexpr int max_arguments = 16; // arrays of one op
+
+constexpr int any_dtype = -1;   // of an argument: the dtype of the call
+constexpr int index_dtype = -2; // int32 or int64; a kernel sees int32
 
 struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int dtype; // a DType, or -1: the dtype of the call
+    int dtype; // a DType, any_dtype or index_dtype
     bool optional;
     int rank; // core dimensions
     int dims[max_dims];
@@ -70,6 +73,7 @@ struct Op {
     int n_refusals;
     const Composition *composition; // nullptr: variants serve the op
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
+    int indirect_axis;              // the dimension that arguments of role structure hold indices into; -1: none
 };
 
 struct Algebra {

@@ -5,6 +5,7 @@
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
@@ -18,7 +19,8 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
 }
 
-static const ScheduleTable avx2 = {"avx2", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
+static const ScheduleTable avx2 = {"avx2",        &naive_schedule, contraction, stream_tiles,
+                                   search_blocks, whole_vectors,   gather_rows};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

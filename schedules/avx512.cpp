@@ -5,6 +5,7 @@
 // rounding = "fused"
 // priority = 30
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
@@ -18,8 +19,8 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 6, .vectors = 4, .unroll_k = 2}, lanes);
 }
 
-static const ScheduleTable avx512 = {"avx512",     &naive_schedule, contraction,
-                                     stream_tiles, search_blocks,   whole_vectors};
+static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles,
+                                     search_blocks, whole_vectors,   gather_rows};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

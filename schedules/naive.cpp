@@ -11,6 +11,7 @@
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -34,7 +35,10 @@ static void log_sum_exp(family::LogSumExp &f, int) {
 
 static void pointwise(family::Pointwise &, int) {}
 
-const ScheduleTable naive_schedule = {"naive", nullptr, contraction, log_sum_exp, refinement, pointwise};
+static void gather_product(family::GatherProduct &f, int) { gather_one_by_one(f); }
+
+const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction,   log_sum_exp,
+                                      refinement, pointwise, gather_product};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

@@ -5,6 +5,7 @@
 // rounding = "unfused"
 // priority = 10
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
@@ -16,7 +17,8 @@ namespace nitrix {
 // instructions overwrite: 4 x 2 spills (0.67 of the speed for MAX_PLUS).
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 3, .vectors = 2}, lanes); }
 
-static const ScheduleTable sse41 = {"sse41", &naive_schedule, contraction, stream_tiles, search_blocks, whole_vectors};
+static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles,
+                                    search_blocks, whole_vectors,   gather_rows};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

@@ -7,6 +7,7 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
+class GatherProduct;
 class LogSumExp;
 struct Pointwise;
 class Refinement;
@@ -19,6 +20,7 @@ struct ScheduleTable {
     void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
+    void (*gather_product)(family::GatherProduct &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -6,7 +6,16 @@ import tomllib
 from pathlib import Path
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8")
-FAMILIES = ("contraction", "log_sum_exp", "refinement", "pointwise", "stencil", "gather_reduce", "select")
+FAMILIES = (
+    "contraction",
+    "log_sum_exp",
+    "refinement",
+    "pointwise",
+    "gather_product",
+    "stencil",
+    "gather_reduce",
+    "select",
+)
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")

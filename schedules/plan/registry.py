@@ -14,7 +14,7 @@ def _op_tables(op: Op) -> list[str]:
     dims = list(op.dims)
     rows = []
     for a in op.arguments:
-        dtype = -1 if a.dtype == "T" else DTYPES.index(a.dtype)
+        dtype = {"T": "any_dtype", "index": "index_dtype"}.get(a.dtype) or str(DTYPES.index(a.dtype))
         like = next((i for i, other in enumerate(op.arguments) if other.name == a.like), -1)
         indices = ", ".join(str(dims.index(d)) for d in a.dims)
         rows.append(
@@ -49,6 +49,7 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
     fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
+    fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     return f"    {{{', '.join(fields)}}},"
 
 

@@ -45,7 +45,9 @@ class Variant:
         """The command line of the generator process, after `-g <op> -f <symbol>`."""
         base = {"x86-64": "x86-64-linux", "arm-64": "arm-64-linux"}[arch]
         features = ["no_runtime", "strict_float", "user_context", "large_buffers", *self.target.halide]
-        types = [f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}" for a in self.op.arguments]
+        # The runtime hands 64-bit indices over as the 32-bit ones that they have been checked to be.
+        own = {"T": self.dtype, "index": "int32"}
+        types = [f"{a.name}.type={own.get(a.dtype, a.dtype)}" for a in self.op.arguments]
         algebra = [f"algebra={self.algebra}"] if self.algebra else []
         shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
         return [

@@ -24,7 +24,9 @@ struct Arguments {
         tensors.resize(shapes.size());
         for (size_t i = 0; i < shapes.size(); ++i) {
             const Argument &a = op.arguments[i];
-            const DType own = a.dtype < 0 ? dtype : static_cast<DType>(a.dtype);
+            const DType own = a.dtype == any_dtype     ? dtype
+                              : a.dtype == index_dtype ? DType::i64
+                                                       : static_cast<DType>(a.dtype);
             const size_t rank = static_cast<size_t>(a.rank);
             shapes[i].assign(rank, size);
             strides[i].resize(rank);

@@ -22,7 +22,15 @@ std::vector<std::vector<int64_t>> shapes_of(const Op &op) {
     // Odd sizes around tiles and blocks of the reduction; each row gives the op's core dimensions in turn.
     static const int64_t sizes[][4] = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},     {6, 256, 64, 3},
                                        {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2}};
+    // (m, k, n, d) of a gathered product: columns around whole and half tiles, a reduction of several blocks.
+    static const int64_t gathered[][4] = {{1, 1, 1, 1},    {5, 3, 4, 7},     {9, 7, 20, 64}, {3, 300, 33, 129},
+                                          {4, 9, 30, 200}, {130, 2, 11, 17}, {7, 5, 9, 33},  {2, 3, 5, 600}};
     std::vector<std::vector<int64_t>> shapes;
+    if (op.indirect_axis >= 0) {
+        for (const auto &s : gathered)
+            shapes.emplace_back(s, s + std::min(op.n_dims, 4));
+        return shapes;
+    }
     for (const auto &s : sizes)
         shapes.emplace_back(s, s + std::min(op.n_dims, 4));
     return shapes;
@@ -40,9 +48,17 @@ std::vector<Tensor> make_arguments(const Op &op, DType dtype, const std::vector<
                 s = 1; // the second operand is broadcast
         for (int d = 0; d < a.rank; ++d)
             shape.push_back(dims[a.dims[d]]);
-        tensors.emplace_back(a.dtype < 0 ? dtype : static_cast<DType>(a.dtype), shape);
-        if (a.role == Role::input) {
-            tensors.back().fill(kind, rng);
+        // Both widths of indices: the wide ones in a transposed layout too.
+        const DType index = layout.transposed || !layout.batch.empty() ? DType::i64 : DType::i32;
+        tensors.emplace_back(a.dtype == any_dtype     ? dtype
+                             : a.dtype == index_dtype ? index
+                                                      : static_cast<DType>(a.dtype),
+                             shape);
+        if (a.role == Role::input || a.role == Role::structure) {
+            if (a.role == Role::structure)
+                tensors.back().fill_indices(dims[op.indirect_axis], rng);
+            else
+                tensors.back().fill(kind, rng);
             if (layout.transposed && shape.size() >= 2)
                 tensors.back().store_transposed();
         }

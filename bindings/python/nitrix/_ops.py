@@ -6,10 +6,12 @@ from typing import Any
 
 from nitrix import _nitrix
 
+INPUT_ROLES = ("input", "structure")
+
 
 def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
-    inputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] == "input"]
-    outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] != "input"]
+    inputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] in INPUT_ROLES]
+    outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] not in INPUT_ROLES]
     # An op over algebras takes its algebra as one more attribute.
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]

@@ -42,7 +42,9 @@ globals().update({name.upper(): semiring for name, semiring in SEMIRINGS.items()
 __all__ = [
     "SEMIRINGS",
     "Semiring",
+    "reference_semiring_ell_matmul",
     "reference_semiring_matmul",
+    "semiring_ell_matmul",
     "semiring_matmul",
     "semiring_matmul_argmax",
     "semiring_matmul_carry",
@@ -243,3 +245,6 @@ FUNCTIONS[semiring_matmul_carry] = (OPS["semiring_matmul_carry"], {})
 FUNCTIONS[semiring_matmul_vjp] = (OPS["semiring_matmul_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul] = (OPS["semiring_matmul"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_matmul] = (OPS["semiring_matmul"], {"backend": "naive"})
+
+# Below, because they take the algebras from here.
+from nitrix._semiring_ell import reference_semiring_ell_matmul, semiring_ell_matmul  # noqa: E402

@@ -1,0 +1,136 @@
+"""Products of sparse matrices in ELL form: what is measured, and beside whom.
+
+The graph is that of an icosphere, a vertex beside its neighbours: ico_6 has 40,962 vertices and ico_7 163,842, of seven
+entries each.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+Call = Callable[[], object]
+
+
+@functools.cache
+def neighbours(level: int) -> np.ndarray:
+    """Each vertex of an icosphere and its neighbours, -1 where a vertex has five."""
+    from nitrix.sparse.mesh import icosphere, mesh_k_ring_adjacency
+
+    return np.asarray(mesh_k_ring_adjacency(icosphere(level), include_self=True).indices)
+
+
+def _case(Case, op: str, algebra: str, dtype: str, level: int, d: int):
+    m = {5: 10_242, 6: 40_962, 7: 163_842}[level]
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if dtype == "bool":
+            return rng.random((m, 7)) < 0.5, neighbours(level), rng.random((m, d)) < 0.3
+        return rng.standard_normal((m, 7)).astype(dtype), neighbours(level), rng.standard_normal((m, d)).astype(dtype)
+
+    item = np.dtype(dtype).itemsize
+    return Case(
+        op=op,
+        algebra=algebra,
+        dtype=dtype,
+        size=f"ico_{level} d={d}",
+        make=make,
+        operations=2.0 * 7 * m * d,
+        bytes=float(m * (2 * d * item + 7 * (item + 4))),
+        out_shape=(m, d),
+        quick=(level, d) == (6, 64),
+    )
+
+
+def cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """The cases of semiring_ell_matmul on raw arrays."""
+    for level in (6, 7):
+        for d in (64, 128):
+            yield _case(Case, "semiring_ell_matmul", algebra, dtype, level, d)
+
+
+def call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """nitrix on a checked structure, as its users hold one."""
+    values, indices, b = inputs
+    ell = nitrix.sparse.ELL(values, indices, b.shape[0])
+    product = nitrix.semiring.semiring_ell_matmul
+    semiring = getattr(nitrix.semiring, case.algebra.upper())
+    return lambda: product(ell.values, ell.indices, b, semiring=semiring, out=out, threads=threads)
+
+
+# ---- Peers ----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _numba_loop(algebra: str, parallel: bool):
+    import numba
+
+    start, combine, update, finish = {
+        "real": ("0", "v * x", "s + t", "s"),
+        "tropical_max_plus": ("-np.inf", "v + x", "max(s, t)", "s"),
+        "tropical_min_plus": ("np.inf", "v + x", "min(s, t)", "s"),
+        "euclidean": ("0", "(v - x) ** 2", "s + t", "np.sqrt(s)"),
+        "boolean": ("False", "v & x", "s | t", "s"),
+    }[algebra]
+    source = f"""
+def run(values, indices, b, out):
+    for i in numba.prange(values.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = {start}
+        for k in range(values.shape[1]):
+            at, v = indices[i, k], values[i, k]
+            if at >= 0:
+                for j in range(b.shape[1]):
+                    s, x = out[i, j], b[at, j]
+                    t = {combine}
+                    out[i, j] = {update}
+        for j in range(b.shape[1]):
+            s = out[i, j]
+            out[i, j] = {finish}
+"""
+    space = {"numba": numba, "np": np}
+    exec(source, space)
+    return numba.njit(space["run"], fastmath=algebra == "real", parallel=parallel)
+
+
+def bind_numba(problem) -> tuple[Call, np.ndarray]:
+    """Rows with the columns innermost, as one writes it by hand; for REAL with fastmath."""
+    values, indices, b = problem.inputs
+    out = np.empty_like(problem.out)
+    run = _numba_loop(problem.algebra, problem.threads > 1)
+    run(values[:2], indices[:2], b, out[:2])  # compiles
+    return lambda: run(values, indices, b, out), out
+
+
+def bind_scipy(problem) -> tuple[Call, np.ndarray]:
+    """CSR @ dense."""
+    from scipy.sparse import csr_array
+
+    values, indices, b = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(b)))
+    out = np.empty_like(problem.out)
+
+    out[...] = matrix @ b
+    # The result is SciPy's own array: what is timed is without the copy that shows it.
+    return lambda: matrix @ b, out
+
+
+def bind_torch(problem) -> tuple[Call, np.ndarray]:
+    """embedding_bag, which pads with one index that it skips."""
+    import torch
+
+    torch.set_num_threads(problem.threads)
+    values, indices, b = problem.inputs
+    m, k = values.shape
+    weights = torch.from_numpy(np.where(indices >= 0, values, 0).ravel())
+    flat = torch.from_numpy(np.maximum(indices, 0).ravel().astype(np.int64))
+    offsets = torch.arange(0, m * k, k)
+    right = torch.from_numpy(b)
+    bag = torch.nn.functional.embedding_bag
+
+    def run():
+        return bag(flat, right, offsets, mode="sum", per_sample_weights=weights)
+
+    return run, run().numpy()
