@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import ell
 import numpy as np
@@ -150,7 +151,13 @@ BENCHMARKS = {
             _square_cases("semiring_matmul_argmax", 1),
             _with_index_call("semiring_matmul_argmax"),
         ),
-        Benchmark("semiring_ell_matmul", lambda algebra, dtype: ell.cases(Case, algebra, dtype), ell.call),
+        Benchmark("semiring_ell_matmul", partial(ell.cases, Case), ell.call),
+        Benchmark("semiring_ell_rmatvec", partial(ell.transposed_cases, Case), ell.transposed_call),
+        Benchmark("semiring_ell_matmul_vjp", partial(ell.gradient_cases, Case), ell.gradient_call),
+        *(
+            Benchmark(op, partial(ell.ragged_cases, Case, op), ell.ragged_call)
+            for op in ("semiring_ragged_matmul", "semiring_ragged_rmatvec")
+        ),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
     )

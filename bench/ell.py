@@ -6,6 +6,7 @@ entries each.
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,6 +57,73 @@ def call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads:
     product = nitrix.semiring.semiring_ell_matmul
     semiring = getattr(nitrix.semiring, case.algebra.upper())
     return lambda: product(ell.values, ell.indices, b, semiring=semiring, out=out, threads=threads)
+
+
+def transposed_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_rmatvec."""
+    yield _case(Case, "semiring_ell_rmatvec", algebra, dtype, 6, 64)
+
+
+def transposed_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    values, indices, x = inputs
+    ell = nitrix.sparse.ELL(values, indices, x.shape[0])
+    product, n = nitrix.semiring.semiring_ell_rmatvec, x.shape[0]
+    return lambda: product(ell.values, ell.indices, x, n_cols=n, semiring=case.algebra, out=out, threads=threads)
+
+
+def gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_matmul_vjp: forward and backward."""
+    case = _case(Case, "semiring_ell_matmul_vjp", algebra, dtype, 6, 64)
+    yield replace(case, operations=3 * case.operations, bytes=4 * case.bytes)
+
+
+def gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """The product and both gradients of the sum of its entries; `out` receives that of B."""
+    values, indices, b = inputs
+    ell = nitrix.sparse.ELL(values, indices, b.shape[0])
+    c, gradient, dvalues = np.empty_like(out), np.ones_like(out), np.empty_like(values)
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+
+    def run() -> None:
+        s.semiring_ell_matmul(values, ell.indices, b, out=c, **options)
+        s.semiring_ell_matmul_vjp(values, ell.indices, b, c, gradient, out=(dvalues, out), **options)
+
+    return run
+
+
+def ragged_counts(m: int) -> np.ndarray:
+    """Rows of very different lengths: 12 in the middle, 240 at most."""
+    tail = np.exp(np.random.default_rng(2).standard_normal(m) * 0.9)
+    return np.clip(np.round(12 * tail), 1, 240).astype(np.int32)
+
+
+def ragged_cases(Case, op: str, algebra: str, dtype: str) -> Iterator[object]:
+    """Of the products with rows of different lengths."""
+    m, d = 20_000, 64
+    counts = ragged_counts(m)
+    v, item = int(counts.sum()), np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        near = np.repeat(np.arange(m), counts) + rng.integers(-300, 300, v)
+        shapes = (v,), (m, d)
+        values, b = (rng.random(s) < 0.5 if dtype == "bool" else rng.standard_normal(s).astype(dtype) for s in shapes)
+        return values, np.clip(near, 0, m - 1).astype(np.int32), counts, b
+
+    yield Case(op=op, algebra=algebra, dtype=dtype, size="median 12, most 240", make=make, operations=2.0 * v * d,
+               bytes=float(2 * m * d * item + v * (item + 4)), out_shape=(m, d))  # fmt: skip
+
+
+def ragged_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    values, indices, counts, b = inputs
+    m = len(counts)
+    ends = np.cumsum(counts)
+    rows = [slice(e - c, e) for e, c in zip(ends, counts, strict=True)]
+    sectioned = nitrix.sparse.sectioned_ell_from_ragged([values[r] for r in rows], [indices[r] for r in rows], n_cols=m)
+    arrays = sectioned.values, sectioned.indices, sectioned.counts, b
+    options = {"semiring": case.algebra, "out": out, "threads": threads}
+    if case.op == "semiring_ragged_rmatvec":
+        return lambda: nitrix.semiring.semiring_ragged_rmatvec(*arrays, n_cols=m, **options)
+    return lambda: nitrix.semiring.semiring_ragged_matmul(*arrays, **options)
 
 
 # ---- Peers ----------------------------------------------------------------------------------------------------------
@@ -115,6 +183,47 @@ def bind_scipy(problem) -> tuple[Call, np.ndarray]:
     out[...] = matrix @ b
     # The result is SciPy's own array: what is timed is without the copy that shows it.
     return lambda: matrix @ b, out
+
+
+def bind_scipy_ragged(problem) -> tuple[Call, np.ndarray]:
+    """CSR @ dense, of the same rows."""
+    from scipy.sparse import csr_array
+
+    values, indices, counts, b = problem.inputs
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    matrix = csr_array((values, indices, starts), shape=(len(counts), len(b)))
+    if problem.op == "semiring_ragged_rmatvec":
+        matrix = matrix.T.tocsr()
+    return lambda: matrix @ b, matrix @ b
+
+
+def bind_scipy_transposed(problem) -> tuple[Call, np.ndarray]:
+    """The transpose made CSR beforehand, @ dense."""
+    from scipy.sparse import csr_array
+
+    values, indices, x = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(x))).T.tocsr()
+    return lambda: matrix @ x, matrix @ x
+
+
+def bind_scipy_gradient(problem) -> tuple[Call, np.ndarray]:
+    """Both products with CSR matrices made beforehand, and the sampled one for the values."""
+    from scipy.sparse import csr_array
+
+    values, indices, b = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(b)))
+    transposed, gradient, at = matrix.T.tocsr(), np.ones_like(problem.out), np.maximum(indices, 0)
+
+    def run() -> None:
+        matrix @ b
+        transposed @ gradient
+        np.einsum("id,ikd->ik", gradient, b[at])
+
+    return run, transposed @ gradient
 
 
 def bind_torch(problem) -> tuple[Call, np.ndarray]:

@@ -27,6 +27,7 @@ class Problem:
     threads: int
     inputs: tuple[np.ndarray, ...] = ()
     """All of the op's, where they are not two."""
+    op: str = "semiring_matmul"
 
     @property
     def dtype(self) -> str:
@@ -273,6 +274,10 @@ PEERS = (
         op="semiring_ell_matmul",
     ),
     Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
     Peer(
         "torch embedding_bag", ("real",), _bind_ell(ell.bind_torch, "torch"), op="semiring_ell_matmul", optional="torch"
     ),

@@ -27,7 +27,10 @@ def call(
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
     options = {} if variant is None else {"variant": variant}
-    results = function(*inputs.values(), **algebra, **options, **more)
+    arrays = {a["name"] for a in entry["arguments"]}
+    positional = [array for name, array in inputs.items() if name in arrays]
+    keywords = {name: value.item() for name, value in inputs.items() if name not in arrays}
+    results = function(*positional, **keywords, **algebra, **options, **more)
     names = [a["name"] for a in entry["arguments"] if a["role"] not in ("input", "structure")]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 

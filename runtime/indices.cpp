@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "error.h"
+#include "structure.h"
 
 namespace nitrix {
 
@@ -64,8 +65,9 @@ bool valid(const Array &a, const char *data, int64_t count, int64_t limit) {
            are_valid(reinterpret_cast<const int32_t *>(data), count, step, static_cast<int32_t>(limit - 1));
 }
 
-void check_array(const Call &call, int argument, int64_t limit) {
-    const Array &a = call.arrays[argument];
+} // namespace
+
+void check_index_array(const Array &a, const std::string &where, int64_t limit, const std::string &dimension) {
     if (a.empty())
         return;
     bool good = true;
@@ -83,33 +85,41 @@ void check_array(const Call &call, int argument, int64_t limit) {
                 position += std::to_string(at[d]) + ",";
             const int64_t index = a.dtype == DType::i64 ? *reinterpret_cast<const int64_t *>(element)
                                                         : *reinterpret_cast<const int32_t *>(element);
-            const Op &op = *call.op;
-            refuse_value(std::string(op.name) + ": argument '" + op.arguments[argument].name + "': element (" +
-                         position + std::to_string(i) + ") is " + std::to_string(index) + ", must be below " +
-                         std::to_string(limit) + ", the size of dimension '" + op.dims[op.indirect_axis] +
-                         "'; a negative one is padding, down to -2147483648");
+            refuse_value(where + ": element (" + position + std::to_string(i) + ") is " + std::to_string(index) +
+                         ", must be below " + std::to_string(limit) + ", the size of " + dimension +
+                         "; a negative one is padding, down to -2147483648");
         }
         return true;
     });
 }
 
-} // namespace
-
-void check_indices(const Call &call) {
-    for (int i = 0; i < call.op->n_arguments; ++i)
-        if (call.op->arguments[i].role == Role::structure && call.arrays[i].given)
-            check_array(call, i, call.dims[call.op->indirect_axis]);
-}
-
-void narrow_indices(Call &call) {
-    for (int i = 0; i < call.op->n_arguments; ++i) {
-        Array &a = call.arrays[i];
-        if (call.op->arguments[i].dtype != index_dtype || !a.given || a.dtype != DType::i64)
-            continue;
+Array narrowed(Array a) {
+    if (a.dtype == DType::i64) {
         a.dtype = DType::i32;
         for (int d = 0; d < a.rank; ++d)
             a.strides[d] *= 2;
     }
+    return a;
+}
+
+void check_indices(const Call &call) {
+    const Op &op = *call.op;
+    const int64_t limit = call.dims[op.indirect_axis];
+    for (int i = 0; i < op.n_arguments; ++i) {
+        const Array &a = call.arrays[i];
+        if (op.arguments[i].role != Role::structure || !a.given)
+            continue;
+        const Structure *const structure = find_structure(a);
+        if (!structure || structure->columns() > limit)
+            check_index_array(a, std::string(op.name) + ": argument '" + op.arguments[i].name + "'", limit,
+                              std::string("dimension '") + op.dims[op.indirect_axis] + "'");
+    }
+}
+
+void narrow_indices(Call &call) {
+    for (int i = 0; i < call.op->n_arguments; ++i)
+        if (call.op->arguments[i].dtype == index_dtype && call.arrays[i].given)
+            call.arrays[i] = narrowed(call.arrays[i]);
 }
 
 } // namespace nitrix

@@ -25,7 +25,11 @@ public:
     Array scratch(DType dtype, const int64_t *shape, int rank);
 
     // Another op, on arrays whose leading dimensions broadcast. algebra: -1 where that op has none.
-    void call(const char *op, int algebra, std::initializer_list<Array> arrays);
+    void call(const char *op, int algebra, std::initializer_list<Array> arrays) { call(op, algebra, arrays, true); }
+    // One that writes a part of its output: nothing that verify could compare.
+    void call_in_part(const char *op, int algebra, std::initializer_list<Array> arrays) {
+        call(op, algebra, arrays, false);
+    }
 
     // body(i) for every i below count, on this call's threads. What a body writes must be its own.
     template <typename Body> void parallel(int64_t count, const Body &body) {
@@ -40,6 +44,7 @@ public:
     const bool dry;
 
 private:
+    void call(const char *op, int algebra, std::initializer_list<Array> arrays, bool whole);
     void parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure);
 
     const Call &call_;

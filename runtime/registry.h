@@ -73,7 +73,9 @@ struct Op {
     int n_refusals;
     const Composition *composition; // nullptr: variants serve the op
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
-    int indirect_axis;              // the dimension that arguments of role structure hold indices into; -1: none
+    // Of a planned op: computes the call by helpers of the variant's target, or gives false to leave it to the variant.
+    bool (*serve)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int indirect_axis; // the dimension that arguments of role structure hold indices into; -1: none
 };
 
 struct Algebra {

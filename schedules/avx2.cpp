@@ -5,6 +5,7 @@
 // rounding = "fused"
 // priority = 20
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
 #include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
@@ -20,7 +21,7 @@ static void contraction(family::Contraction &f, int lanes) {
 }
 
 static const ScheduleTable avx2 = {"avx2",        &naive_schedule, contraction, stream_tiles,
-                                   search_blocks, whole_vectors,   gather_rows};
+                                   search_blocks, whole_vectors,   gather_rows, dot_lanes};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

@@ -11,6 +11,7 @@
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
 #include "schedules/common/gather_product.h"
 #include "schedules/common/schedule.h"
 
@@ -37,8 +38,10 @@ static void pointwise(family::Pointwise &, int) {}
 
 static void gather_product(family::GatherProduct &f, int) { gather_one_by_one(f); }
 
-const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction,   log_sum_exp,
-                                      refinement, pointwise, gather_product};
+static void gather_dot(family::GatherDot &f, int) { dot_one_by_one(f); }
+
+const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction,    log_sum_exp,
+                                      refinement, pointwise, gather_product, gather_dot};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

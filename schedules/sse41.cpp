@@ -5,6 +5,7 @@
 // rounding = "unfused"
 // priority = 10
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
 #include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
@@ -18,7 +19,7 @@ namespace nitrix {
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 3, .vectors = 2}, lanes); }
 
 static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles,
-                                    search_blocks, whole_vectors,   gather_rows};
+                                    search_blocks, whole_vectors,   gather_rows, dot_lanes};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

@@ -9,9 +9,15 @@ GatherProduct::GatherProduct(const Algebra &algebra, Type type, Entry value, Ent
     : algebra(algebra), lowering(algebra.lowering()), value(std::move(value)), index(std::move(index)), b(std::move(b)),
       sources(std::move(sources)), columns(std::move(columns)), depth(std::move(depth)), type(type) {}
 
-Expr GatherProduct::gathered(const Expr &k) const {
+Expr GatherProduct::source(const Expr &k) const {
     // The caller's indices have been checked, and a negative one keeps this from being reached.
-    return b(j, unsafe_promise_clamped(cast<int32_t>(index(k, i, batch)), 0, sources - 1), batch);
+    return unsafe_promise_clamped(index(k, i, batch), 0, sources - 1);
+}
+
+Expr GatherProduct::gathered(const Expr &k) const { return b(j, source(k), batch); }
+
+Expr GatherProduct::contribution(const Expr &k) const {
+    return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k));
 }
 
 // The bits of |x| as a signed number: above infinity's for a NaN. Its maximum finds one in two instructions.
@@ -21,17 +27,32 @@ Expr GatherProduct::magnitude(const Expr &x) const {
 }
 
 State GatherProduct::step(const State &state, const Expr &k) const {
+    if (reduction)
+        return {reduction->step(state[0], k)};
+    if (lowering)
+        return {state[0] + lowering->weight(contribution(k), maximum(j, i, batch))};
+    if (edge) {
+        const Expr v = edge(k);
+        // EUCLIDEAN: the square of v - 0. The others take v itself.
+        State next = algebra.finalize_is_identity() ? algebra.update({state[0]}, v)
+                                                    : algebra.accumulate({state[0]}, v, zero(type));
+        if (tracks_nan())
+            next.push_back(Halide::max(state[1], magnitude(v)));
+        return next;
+    }
     const Expr a = value(k, i, batch), x = gathered(k);
     if (algebra.bit_packed()) {
         // Bit by bit: any bit of x where a is true. Made one truth value at the end.
         const Expr ones = Internal::make_const(type, 255);
         return algebra.accumulate(state, select(a != 0, ones, zero(type)), x);
     }
-    if (lowering)
-        return {state[0] + lowering->weight(algebra.combine(a, x), maximum(j, i, batch))};
     if (tracks_nan())
         return {algebra.accumulate({state[0]}, a, x)[0], Halide::max(state[1], magnitude(x))};
     return algebra.accumulate(state, a, x);
+}
+
+GatherProduct::Reduction GatherProduct::sum(std::function<Expr(Expr, Expr)> step) const {
+    return {zero(type), std::move(step), [](const Expr &a, const Expr &b) { return a + b; }};
 }
 
 static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state)); }
@@ -57,30 +78,36 @@ void GatherProduct::define() {
         return State{FuncRef(f(at_))[0], FuncRef(f(at_))[1]};
     };
     // LOG's second pass sums; its finalize is of (maximum, sum).
-    State start = lowering ? State{zero(type)} : algebra.init(type);
+    State start = reduction ? State{reduction->init} : streams() ? State{zero(type)} : algebra.init(type);
     if (tracks_nan())
         start.push_back(zero(Int(type.bits())));
     partial(j, i, ko, batch) = as_tuple(start);
     partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at));
     merged(j, i, batch) = as_tuple(start);
     const State before = state_of(merged, {j, i, batch}), part = state_of(partial, {j, i, blocks, batch});
-    State after = lowering ? State{before[0] + part[0]} : algebra.merge({before[0]}, {part[0]});
+    State after = reduction   ? State{reduction->merge(before[0], part[0])}
+                  : streams() ? State{before[0] + part[0]}
+                              : algebra.merge({before[0]}, {part[0]});
     if (tracks_nan())
         after.push_back(Halide::max(before[1], part[1]));
     merged(j, i, batch) = as_tuple(after);
 
     const State all = state_of(merged, {j, i, batch});
-    if (algebra.bit_packed()) {
+    if (reduction) {
+        product(j, i, batch) = all[0];
+    } else if (algebra.bit_packed()) {
         product(j, i, batch) = cast(type, all[0] != 0);
     } else if (lowering) {
         product(j, i, batch) = algebra.finalize({maximum(j, i, batch), all[0]});
     } else if (tracks_nan()) {
-        nan_row(i, batch) = cast<uint8_t>(0);
-        nan_row(i, batch) = Halide::max(nan_row(i, batch), cast<uint8_t>(exact::is_nan(value(over_all, i, batch))));
         const Type bits = Int(type.bits());
-        const Expr infinite = reinterpret(bits, infinity(type));
-        product(j, i, batch) =
-            select(all[1] > infinite || nan_row(i, batch) != 0, exact::quiet_nan(type), algebra.finalize({all[0]}));
+        Expr poisoned = all[1] > reinterpret(bits, infinity(type));
+        if (has_nan_row()) {
+            nan_row(i, batch) = cast<uint8_t>(0);
+            nan_row(i, batch) = Halide::max(nan_row(i, batch), cast<uint8_t>(exact::is_nan(value(over_all, i, batch))));
+            poisoned = poisoned || nan_row(i, batch) != 0;
+        }
+        product(j, i, batch) = select(poisoned, exact::quiet_nan(type), algebra.finalize({all[0]}));
     } else {
         product(j, i, batch) = algebra.finalize(all);
     }

@@ -29,6 +29,21 @@ public:
     // Defines product(j, i, batch).
     void define();
 
+    // If given, what an entry contributes in place of combine(value, B): v as the monoid takes it, in EUCLIDEAN the
+    // number that is squared. A NaN in it makes the result NaN.
+    std::function<Halide::Expr(Halide::Expr k)> edge;
+    // If given, this takes the place of the algebra's reduction.
+    struct Reduction {
+        Expr init;
+        std::function<Halide::Expr(Halide::Expr so_far, Halide::Expr k)> step;
+        std::function<Halide::Expr(Halide::Expr a, Halide::Expr b)> merge;
+    };
+    std::optional<Reduction> reduction;
+    // An ordinary sum; step gives what it becomes.
+    Reduction sum(std::function<Halide::Expr(Halide::Expr so_far, Halide::Expr k)> step) const;
+    // The row that the structure names, for edge and step.
+    Expr source(const Expr &k) const;
+
     const Algebra &algebra;
     const std::optional<Lowering> lowering; // LOG: its streaming form's weights
     const Entry value, index;
@@ -43,14 +58,21 @@ public:
     Func partial{"partial"}; // one block's reduction
     Func merged{"merged"};
     Func nan_row{"nan_row"}; // whether a value of the row is NaN, in an algebra whose monoid drops it
-    bool tracks_nan() const { return algebra.drops_nan(); }
+    bool tracks_nan() const { return algebra.drops_nan() && !reduction; }
+    bool has_nan_row() const { return tracks_nan() && !edge; }
+    bool streams() const { return lowering && !reduction; } // LOG: two passes
 
-    Func out;           // what the op writes, of the dimensions of `product`
+    Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are
+    std::optional<Func> scattered; // stored one by one, wherever they belong, over
+    RDom scattered_rows;
     Expr b_contiguous;  // whether its columns have unit stride, as a condition
     Expr scratch_bytes; // set by the schedule, as a contraction's
+    static Expr shape_threads() { return Contraction::shape_threads(); }
+    static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "d"); }
 
 private:
     Expr gathered(const Expr &k) const;
+    Expr contribution(const Expr &k) const;
     Expr magnitude(const Expr &x) const;
     State step(const State &state, const Expr &k) const;
 };

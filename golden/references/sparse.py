@@ -1,14 +1,23 @@
-"""Products of matrices in ELL form: every output is that of a dense product (golden/references/semiring.py) of the
-entries that are not padding and the rows of B that they name, in their order. Scales and the answers to non-finite
-input are the dense product's; what stands at padding, and rows of B that nothing names, are not read.
+"""Products of matrices in ELL form, their transposes and gradients.
+
+semiring_ell_matmul: every output is that of a dense product (golden/references/semiring.py) of the entries that are not
+padding and the rows of B that they name, in their order. Scales and the answers to non-finite input are the dense
+product's; what stands at padding, and rows of B that nothing names, are not read.
+semiring_ell_rmatvec: the same with the entries of each column, in the order of their rows and then k.
+semiring_ragged_matmul, semiring_ragged_rmatvec: the same with rows of different lengths.
+semiring_ell_matmul_vjp: dvalues and dB as in golden/references/gradient.py, 0 at padding. The tropical ones are exact,
+so they are summed as the op defines it: over j in 16 lanes whose halves are then added to each other, over the entries
+of a column in order.
 """
 
+import zlib
 from collections.abc import Iterator
 
 import mpmath
 import numpy as np
 
 from golden.references import Arrays, Reference
+from golden.references.gradient import _weights
 from golden.references.semiring import (
     ALGEBRAS,
     ANNIHILATOR,
@@ -23,15 +32,28 @@ from golden.references.semiring import (
 REDUCTIONS = {"real": _real, "log": _log, "euclidean": _euclidean}
 
 
-def _product(algebra: str, values: np.ndarray, indices: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+Entries = list[tuple[np.ndarray, np.ndarray]]
+
+
+def _by_row(values: np.ndarray, indices: np.ndarray) -> Entries:
+    """The values and the columns of each row's entries."""
+    return [(v[at >= 0], at[at >= 0]) for v, at in zip(values, indices, strict=True)]
+
+
+def _by_column(values: np.ndarray, indices: np.ndarray, n: int) -> Entries:
+    """The values and the rows of each column's entries."""
+    rows = np.broadcast_to(np.arange(len(indices))[:, None], indices.shape)
+    return [(values[indices == c], rows[indices == c]) for c in range(n)]
+
+
+def _product(algebra: str, entries: Entries, B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One item of a batch: the product, and the scale of its bound where it has one."""
-    shape = (values.shape[0], B.shape[1])
+    shape = (len(entries), B.shape[1])
     exact = algebra not in REDUCTIONS
-    C, scale = np.empty(shape, B.dtype if exact else np.float64), np.empty(shape)
+    C, scale = np.empty(shape, B.dtype if exact else np.float64), np.zeros(shape)
     kind = None if algebra == "boolean" else np.finfo(B.dtype)
-    for i in range(shape[0]):
-        live = indices[i] >= 0
-        a, rows = values[i][live], B[indices[i][live]]
+    for i, (a, at) in enumerate(entries):
+        rows = B[at]
         if algebra == "boolean":
             C[i] = (a[:, None] & rows).any(axis=0)
         elif exact:
@@ -48,17 +70,88 @@ def _product(algebra: str, values: np.ndarray, indices: np.ndarray, B: np.ndarra
     return C, np.ldexp(np.ceil(mantissa * 64) / 64, exponent)
 
 
-def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
-    """C and its scale, leading dimensions broadcast."""
-    arrays = [inputs[name] for name in ("values", "indices", "B")]
+def _compute(algebra: str, inputs: Arrays, names: tuple[str, str], entries, height) -> tuple[Arrays, Arrays]:
+    """The result and its scale, leading dimensions broadcast. `names`: of the dense operand and of the result."""
+    arrays = [inputs[name] for name in ("values", "indices", names[0])]
     batch = np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
     arrays = [np.broadcast_to(x, batch + x.shape[-2:]) for x in arrays]
-    shape = (*batch, arrays[0].shape[-2], arrays[2].shape[-1])
+    shape = (*batch, height, arrays[2].shape[-1])
     exact = algebra not in REDUCTIONS
     C, scale = np.empty(shape, arrays[2].dtype if exact else np.float64), np.empty(shape)
     for item in np.ndindex(batch):
-        C[item], scale[item] = _product(algebra, *(x[item] for x in arrays))
-    return {"C": C}, {} if exact else {"C": scale}
+        C[item], scale[item] = _product(algebra, entries(arrays[0][item], arrays[1][item]), arrays[2][item])
+    return {names[1]: C}, {} if exact else {names[1]: scale}
+
+
+def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    return _compute(algebra, inputs, ("B", "C"), _by_row, inputs["values"].shape[-2])
+
+
+def _transposed(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    n = int(inputs["n_cols"].item())
+    return _compute(algebra, inputs, ("X", "Y"), lambda v, at: _by_column(v, at, n), n)
+
+
+def _in_lanes(terms: np.ndarray) -> np.number:
+    lanes = np.zeros(16, terms.dtype)
+    for first in range(0, len(terms), 16):
+        part = terms[first : first + 16]
+        lanes[: len(part)] = lanes[: len(part)] + part
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = lanes[:half] + lanes[half:]
+    return lanes[0]
+
+
+def _tropical_gradient(algebra: str, v, at, B, C, dC) -> list[np.ndarray]:
+    dvalues, dB = np.zeros_like(v), np.zeros_like(B)
+    won = np.full(C.shape, -1)
+    if not len(B):
+        return [dvalues, dB, dvalues, dB]
+    for k in reversed(range(v.shape[1])):
+        with np.errstate(all="ignore"):
+            equal = (at[:, k, None] >= 0) & (v[:, k, None] + B[np.maximum(at[:, k], 0)] == C)
+        won = np.where(equal & (ANNIHILATOR[algebra] != C), k, won)
+    for i, k in np.argwhere(at >= 0):
+        dvalues[i, k] = _in_lanes(np.where(won[i] == k, dC[i], dC.dtype.type(0)))
+        dB[at[i, k]] = np.where(won[i] == k, dB[at[i, k]] + dC[i], dB[at[i, k]])
+    return [dvalues, dB, dvalues, dB]
+
+
+def _exact_gradient(algebra: str, v, at, B, C, dC) -> list[np.ndarray]:
+    kind = np.finfo(v.dtype)
+    sums = [np.full(x.shape, mpmath.mpf(0), object) for x in (v, B, v, B)]
+    floor = mpmath.mpf(float(kind.eps)) ** 2 if algebra == "log" else 0
+    with mpmath.workprec(PRECISION):
+        for i, k in np.argwhere(at >= 0):
+            for j in range(B.shape[1]):
+                a, b, c = float(v[i, k]), float(B[at[i, k], j]), float(C[i, j])
+                w = _weights(algebra, a, b, c, c)
+                g = mpmath.mpf(float(dC[i, j]))
+                for where, value, total, scale in (((i, k), w[0], *sums[::2]), ((at[i, k], j), w[1], *sums[1::2])):
+                    total[where] += g * value
+                    scale[where] += abs(g) * (abs(mpmath.mpf(value)) * w[2] + floor) + float(kind.smallest_normal)
+    return [x.astype(np.float64) for x in sums]
+
+
+def _gradient(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    v, at, B, C, dC = (inputs[name] for name in ("values", "indices", "B", "C", "dC"))
+    exact = algebra not in REDUCTIONS
+    one = _tropical_gradient if exact else _exact_gradient
+    parts = [one(algebra, v, at, b, c, dc) for b, c, dc in zip(*(x if x.ndim > 2 else x[None] for x in (B, C, dC)),
+                                                              strict=True)]  # fmt: skip
+    total = list(parts[0])
+    for part in parts[1:]:  # values are broadcast over the batch of B
+        total[0], total[2] = total[0] + part[0], total[2] + part[2]
+    rows = [np.stack([p[n] for p in parts]).reshape(B.shape) for n in (1, 3)]
+    outputs = {"dvalues": total[0], "dB": rows[0]}
+    if exact:
+        return outputs, {}
+    scales = {}
+    for name, x in (("dvalues", total[2]), ("dB", rows[1])):
+        mantissa, exponent = np.frexp(x)
+        scales[name] = np.ldexp(np.ceil(mantissa * 64) / 64, exponent)
+    return outputs, scales
 
 
 def _indices(draw: Draw, padding: float, n: int, *shape: int) -> np.ndarray:
@@ -143,4 +236,89 @@ def cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
         yield name, {"values": np.asarray(values, kind), "indices": indices, "B": np.asarray(b, kind)}
 
 
-REFERENCES = {"semiring_ell_matmul": Reference(ALGEBRAS, cases, compute)}
+def _transposed_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    for name, inputs in cases(algebra, dtype):
+        values, indices, B = inputs["values"], inputs["indices"], inputs["B"]
+        if name.startswith(("magnitudes", "denormals", "annihilator", "integers")):
+            continue
+        random = np.random.RandomState(zlib.crc32(f"transposed {algebra} {dtype} {name}".encode()))
+        shape = (*B.shape[:-2], values.shape[-2], B.shape[-1])
+        X = random.random_sample(shape) < 0.4 if algebra == "boolean" else 2 * random.random_sample(shape) - 1
+        if name.startswith(("nan", "infinities", "zeros")) and B.size:
+            X = B[..., np.arange(shape[-2]) % B.shape[-2], :]  # what is not finite, and signs of zero
+        arrays = {"values": values, "indices": indices, "X": X.astype(np.dtype(dtype))}
+        yield name, arrays | {"n_cols": np.array([B.shape[-2]])}
+
+
+def _gradient_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    for name, inputs in cases(algebra, dtype):
+        wanted = ("plain", "zero", "padding", "duplicates", "integers", "zeros", "near", "annihilator", "batch_of_b")
+        if not name.startswith(wanted) or inputs["indices"].ndim > 2 or inputs["values"].ndim > 2:
+            continue
+        if inputs["B"].ndim > 3:
+            inputs = {**inputs, "B": inputs["B"][0]}
+        with np.errstate(over="ignore"):
+            C = compute(algebra, inputs)[0]["C"].astype(dtype)
+        random = np.random.RandomState(zlib.crc32(f"gradient {algebra} {dtype} {name}".encode()))
+        yield name, {**inputs, "C": C, "dC": (2 * random.random_sample(C.shape) - 1).astype(dtype)}
+
+
+def _flat(inputs: Arrays, seed: str) -> Arrays:
+    """The entries of a case row after row, with some padding and rows cut short here and there."""
+    values, indices = inputs["values"], inputs["indices"]
+    random = np.random.RandomState(zlib.crc32(f"ragged {seed}".encode()))
+    kept = np.arange(values.shape[-1]) < random.randint(0, values.shape[-1] + 1, len(values))[:, None]
+    return {"values": values[kept], "indices": indices[kept], "counts": kept.sum(1).astype(indices.dtype)}
+
+
+def _rows_of(values: np.ndarray, indices: np.ndarray, counts: np.ndarray) -> Entries:
+    ends = np.cumsum(counts)
+    parts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [(values[p][indices[p] >= 0], indices[p][indices[p] >= 0]) for p in parts]
+
+
+def _ragged_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    for name, inputs in cases(algebra, dtype):
+        if inputs["values"].ndim == 2 and inputs["indices"].ndim == 2:
+            yield name, _flat(inputs, name) | {"B": inputs["B"]}
+
+
+def _ragged_transposed_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    for name, inputs in _transposed_cases(algebra, dtype):
+        if inputs["values"].ndim == 2 and inputs["indices"].ndim == 2:
+            yield name, _flat(inputs, name) | {"X": inputs["X"], "n_cols": inputs["n_cols"]}
+
+
+def _ragged(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    entries = _rows_of(inputs["values"], inputs["indices"], inputs["counts"])
+    return _ragged_items(algebra, entries, inputs["B"], "C", len(entries))
+
+
+def _ragged_transposed(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    n = int(inputs["n_cols"].item())
+    lists: list[list[tuple]] = [[] for _ in range(n)]
+    for row, (values, columns) in enumerate(_rows_of(inputs["values"], inputs["indices"], inputs["counts"])):
+        for value, column in zip(values, columns, strict=True):
+            lists[column].append((value, row))
+    kind = inputs["values"].dtype
+    entries = [(np.array([v for v, _ in c], kind), np.array([r for _, r in c], np.int64)) for c in lists]
+    return _ragged_items(algebra, entries, inputs["X"], "Y", n)
+
+
+def _ragged_items(algebra: str, entries: Entries, dense: np.ndarray, name: str, height: int) -> tuple[Arrays, Arrays]:
+    exact = algebra not in REDUCTIONS
+    shape = (*dense.shape[:-2], height, dense.shape[-1])
+    C, scale = np.empty(shape, dense.dtype if exact else np.float64), np.empty(shape)
+    for item in np.ndindex(dense.shape[:-2]):
+        C[item], scale[item] = _product(algebra, entries, dense[item])
+    return {name: C}, {} if exact else {name: scale}
+
+
+FLOATS = {a: dtypes for a, dtypes in ALGEBRAS.items() if a != "boolean"}
+REFERENCES = {
+    "semiring_ell_matmul": Reference(ALGEBRAS, cases, compute),
+    "semiring_ell_rmatvec": Reference(ALGEBRAS, _transposed_cases, _transposed),
+    "semiring_ragged_matmul": Reference(ALGEBRAS, _ragged_cases, _ragged),
+    "semiring_ragged_rmatvec": Reference(ALGEBRAS, _ragged_transposed_cases, _ragged_transposed),
+    "semiring_ell_matmul_vjp": Reference(FLOATS, _gradient_cases, _gradient),
+}

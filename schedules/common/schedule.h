@@ -7,6 +7,7 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
+class GatherDot;
 class GatherProduct;
 class LogSumExp;
 struct Pointwise;
@@ -21,6 +22,7 @@ struct ScheduleTable {
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
     void (*gather_product)(family::GatherProduct &op, int lanes) = nullptr;
+    void (*gather_dot)(family::GatherDot &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -45,10 +45,12 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields.append("true" if op.algebras else "false")
     fields.append(f"flops_{op.name}" if op.flops else "nullptr")
     fields.append(str(op.internal).lower())
-    fields += [f"finish_{op.name}", f"finish_bytes_{op.name}"] if op.orchestrated else ["nullptr", "nullptr"]
+    fields.append(f"finish_{op.name}" if op.orchestrated else "nullptr")
+    fields.append(f"finish_bytes_{op.name}" if op.orchestrated or op.planned else "nullptr")
     fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
     fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
+    fields.append(f"serve_{op.name}" if op.planned else "nullptr")
     fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     return f"    {{{', '.join(fields)}}},"
 
@@ -77,6 +79,9 @@ def write_registry(ops: list[Op], algebras: list[str], targets: list[Target], va
     for op in ops:
         if op.orchestrated:
             out.append(f"void finish_{op.name}(const Call &, const Variant &, KernelContext &);")
+        if op.planned:
+            out.append(f"bool serve_{op.name}(const Call &, const Variant &, KernelContext &);")
+        if op.orchestrated or op.planned:
             out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
         out += _op_tables(op)
         if op.flops:

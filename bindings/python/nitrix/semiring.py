@@ -43,12 +43,17 @@ __all__ = [
     "SEMIRINGS",
     "Semiring",
     "reference_semiring_ell_matmul",
+    "reference_semiring_ell_rmatvec",
     "reference_semiring_matmul",
     "semiring_ell_matmul",
+    "semiring_ell_matmul_vjp",
+    "semiring_ell_rmatvec",
     "semiring_matmul",
     "semiring_matmul_argmax",
     "semiring_matmul_carry",
     "semiring_matmul_vjp",
+    "semiring_ragged_matmul",
+    "semiring_ragged_rmatvec",
     *(name.upper() for name in SEMIRINGS),
 ]
 
@@ -247,4 +252,12 @@ FUNCTIONS[semiring_matmul] = (OPS["semiring_matmul"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_matmul] = (OPS["semiring_matmul"], {"backend": "naive"})
 
 # Below, because they take the algebras from here.
-from nitrix._semiring_ell import reference_semiring_ell_matmul, semiring_ell_matmul  # noqa: E402
+from nitrix._semiring_ell import (  # noqa: E402
+    reference_semiring_ell_matmul,
+    reference_semiring_ell_rmatvec,
+    semiring_ell_matmul,
+    semiring_ell_matmul_vjp,
+    semiring_ell_rmatvec,
+    semiring_ragged_matmul,
+    semiring_ragged_rmatvec,
+)

@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "json.h"
 #include "op.h"
+#include "structure.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -36,6 +37,9 @@ NB_MODULE(_nitrix, m) {
         .def_prop_ro("name", &Op::name)
         .def_prop_ro("attributes", &Op::attributes);
 
+    m.def("make_structure", &nitrix::python::make_structure, "indices"_a, "n_cols"_a);
+    m.def("make_ragged_structure", &nitrix::python::make_ragged_structure, "indices"_a, "counts"_a, "buckets"_a.none(),
+          "n_cols"_a);
     m.def("info", [] { return nitrix::python::read_json(nitrix_info); });
     m.def("counters", [] { return nitrix::python::read_json(nitrix_counters); });
     m.def("last_variant", [] { return nitrix_last_variant(); });

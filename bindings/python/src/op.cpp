@@ -42,11 +42,11 @@ Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
         inputs_.push_back(operand(argument, &type_variables));
-    const size_t input_dims = dim_names_.size(), input_types = type_variables.size();
+    const size_t input_types = type_variables.size();
     for (const Argument &argument : outputs)
         outputs_.push_back(operand(argument, &type_variables));
-    if (dim_names_.size() > input_dims || type_variables.size() > input_types)
-        raise(PyExc_ValueError, name_, ": an output has a dimension or a dtype that no input has");
+    if (type_variables.size() > input_types)
+        raise(PyExc_ValueError, name_, ": an output has a dtype that no input has");
     if (inputs_.empty() || outputs_.empty() || inputs_.size() + outputs_.size() > max_arrays ||
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
         raise(PyExc_ValueError, name_, ": too few or too many arrays, dimensions or type variables");
@@ -139,7 +139,7 @@ void Op::read_inputs(nb::tuple inputs, ArrayList *arrays, Inference *found) cons
 }
 
 void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape) const {
+                  int64_t *shape, const DLTensor *given) const {
     const int core = static_cast<int>(output.dims.size());
     *dtype = output.type_variable < 0 ? output.dtype : found.dtype[output.type_variable];
     if (output.like >= 0) {
@@ -153,8 +153,13 @@ void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arra
         raise(PyExc_ValueError, name_, ": ", output.name, " would have ", *ndim, " dimensions; nitrix takes at most ",
               max_dims);
     std::reverse_copy(found.batch, found.batch + found.batch_ndim, shape);
-    for (int d = 0; d < core; ++d)
-        shape[found.batch_ndim + d] = found.extent[output.dims[d]];
+    for (int d = 0; d < core; ++d) {
+        const bool known = found.extent_from[output.dims[d]];
+        if (!known && !(given && given->ndim == *ndim))
+            raise(PyExc_ValueError, name_, ": no input says how large the dimension ", dim_names_[output.dims[d]],
+                  " of ", output.name, " is: pass out=");
+        shape[found.batch_ndim + d] = known ? found.extent[output.dims[d]] : given->shape[found.batch_ndim + d];
+    }
 }
 
 void Op::read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const {
@@ -163,7 +168,7 @@ void Op::read_out(nb::handle out, size_t i, const Inference &found, ArrayList *a
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(outputs_[i], found, arrays, &dtype, &ndim, shape);
+    shape_of(outputs_[i], found, arrays, &dtype, &ndim, shape, &tensor);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));

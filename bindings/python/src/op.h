@@ -55,7 +55,7 @@ private:
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
     void shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape) const;
+                  int64_t *shape, const DLTensor *given = nullptr) const; // given: of a free dimension, its extent
     void read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
     void describe(nb::tuple inputs, ArrayList *arrays) const;

@@ -5,6 +5,13 @@ it over any algebra; the functions here make and change it.
 """
 
 from nitrix.sparse.mesh import Mesh, icosphere, mesh_k_ring_adjacency
+from nitrix.sparse.sections import (
+    SectionedELL,
+    sectioned_ell_from_ragged,
+    sectioned_semiring_ell_matmul,
+    sectioned_semiring_ell_matmul_vjp,
+    sectioned_semiring_ell_rmatvec,
+)
 from nitrix.sparse.structure import (
     ELL,
     ell_add_self_loops,
@@ -20,6 +27,7 @@ from nitrix.sparse.structure import (
 __all__ = [
     "ELL",
     "Mesh",
+    "SectionedELL",
     "ell_add_self_loops",
     "ell_from_csr",
     "ell_from_dense",
@@ -30,4 +38,8 @@ __all__ = [
     "ell_to_dense",
     "icosphere",
     "mesh_k_ring_adjacency",
+    "sectioned_ell_from_ragged",
+    "sectioned_semiring_ell_matmul",
+    "sectioned_semiring_ell_matmul_vjp",
+    "sectioned_semiring_ell_rmatvec",
 ]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nitrix._nitrix import make_structure
 from nitrix.semiring import SEMIRINGS, Semiring, algebra_name
 
 PADDING = -1
@@ -64,18 +65,13 @@ def _size(name: str, value: Any) -> int:
 
 
 def _checked(indices: np.ndarray, n_cols: int) -> np.ndarray:
-    """An int32 copy that cannot be written, with every negative index as -1."""
+    """An int32 copy that cannot be written, with every negative index as -1: a structure, which ops recognise."""
     if indices.dtype.kind not in "iu":
         raise TypeError(f"ELL: indices is {indices.dtype}, must be integers")
-    wrong = np.argwhere(indices >= n_cols)
-    if len(wrong):
-        at = tuple(int(i) for i in wrong[0])
-        raise ValueError(
-            f"ELL: indices{list(at)} is {indices[at]}, must be negative (padding) or below n_cols, {n_cols}"
-        )
-    narrow = np.where(indices < 0, PADDING, indices).astype(np.int32)
-    owned: np.ndarray = np.frombuffer(narrow.tobytes(), np.int32).reshape(narrow.shape)
-    return owned
+    if indices.dtype not in (np.int32, np.int64):
+        indices = indices.astype(np.int64, casting="safe")
+    structure: np.ndarray = make_structure(indices, n_cols)
+    return structure
 
 
 def _present(ell: ELL) -> np.ndarray:
