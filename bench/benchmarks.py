@@ -137,6 +137,46 @@ def _gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.n
     return carrying
 
 
+# Spatial sizes, window, channels in and out: a layer, small images, a single channel, no neighbours.
+CONVOLUTIONS = (
+    ((512, 512), (3, 3), 16, 32),
+    ((128, 128), (3, 3), 16, 32),
+    ((512, 512), (1, 1), 64, 64),
+    ((1024, 1024), (5, 5), 1, 1),
+    ((128, 128, 128), (3, 3, 3), 1, 1),
+    ((128, 128, 128), (7, 7, 7), 1, 1),
+)
+
+
+def _convolution_cases(algebra: str, dtype: str) -> Iterator[Case]:
+    for spatial, window, c_in, c_out in CONVOLUTIONS:
+
+        def make(rng: np.random.Generator, spatial=spatial, window=window, c_in=c_in, c_out=c_out):
+            depth = int(np.prod(window)) * c_in
+            x, k = _values(rng, dtype, (*spatial, c_in), depth), _values(rng, dtype, (*window, c_in, c_out), depth)
+            return x, k
+
+        positions, taps = int(np.prod(spatial)), int(np.prod(window))
+        item = np.dtype(dtype).itemsize
+        size = f"{'x'.join(map(str, spatial))} {'x'.join(map(str, window))} {c_in} to {c_out}"
+        yield Case(
+            op="semiring_conv",
+            algebra=algebra,
+            dtype=dtype,
+            size=size,
+            make=make,
+            operations=2.0 * positions * taps * c_in * c_out,
+            bytes=float(item * (positions * (c_in + c_out) + taps * c_in * c_out)),
+            out_shape=(*spatial, c_out),
+            quick=spatial == (128, 128),
+        )
+
+
+def _convolution_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    conv, x, k = nitrix.semiring.semiring_conv, *inputs
+    return lambda: conv(x, k, semiring=case.algebra, out=out, threads=threads)
+
+
 BENCHMARKS = {
     b.op: b
     for b in (
@@ -158,6 +198,7 @@ BENCHMARKS = {
             Benchmark(op, partial(ell.ragged_cases, Case, op), ell.ragged_call)
             for op in ("semiring_ragged_matmul", "semiring_ragged_rmatvec")
         ),
+        Benchmark("semiring_conv", _convolution_cases, _convolution_call),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
     )

@@ -309,3 +309,66 @@ def gradient(algebra: str):
                 da[i, k] = total
 
     return euclidean if algebra == "euclidean" else tropical
+
+
+def padded_for(algebra: str, x, k):
+    """An array with room around an image for the window, filled with what contributes nothing, and the image's part."""
+    window = k.shape[:-2]
+    outside = ALGEBRAS[algebra][3]
+    sizes = [n + w - 1 for n, w in zip(x.shape[:-1], window, strict=True)]
+    inner = tuple(slice((w - 1) // 2, (w - 1) // 2 + n) for n, w in zip(x.shape[:-1], window, strict=True))
+    return np.full((*sizes, x.shape[-1]), outside, x.dtype), inner
+
+
+@functools.cache
+def convolution(algebra: str, rank: int, window: tuple[int, ...], parallel: bool):
+    """A compiled function (padded image, kernel, result): a row of the image at a time, the taps unrolled."""
+    update, finish = (numba.njit(f, inline="always") for f in ALGEBRAS[algebra][:2])
+    identity = ALGEBRAS[algebra][2]
+    taps, (c_in, c_out) = window[:-2], window[-2:]
+    jit = functools.partial(numba.njit, error_model="numpy", nogil=True, parallel=parallel,
+                            fastmath={"contract", "reassoc", "arcp", "nsz"})  # fmt: skip
+
+    @jit()
+    def one_channel(x, k, y):
+        depth, rows, columns = y.shape
+        d, h, w = taps if rank == 3 else (1, *taps)
+        for plane in numba.prange(depth):
+            for i in range(rows):
+                y[plane, i] = identity
+                for a in range(d):
+                    for b in range(h):
+                        for c in range(w):
+                            value = k[a, b, c]
+                            for j in range(columns):
+                                y[plane, i, j] = update(y[plane, i, j], x[plane + a, i + b, j + c], value)
+                for j in range(columns):
+                    y[plane, i, j] = finish(y[plane, i, j])
+
+    @jit()
+    def channels(x, k, y):
+        depth, rows, columns, _ = y.shape
+        d, h, w = taps if rank == 3 else (1, *taps)
+        for plane in numba.prange(depth):
+            for i in range(rows):
+                for j in range(columns):
+                    acc = np.full(c_out, identity, y.dtype)
+                    for a in range(d):
+                        for b in range(h):
+                            for c in range(w):
+                                for q in range(c_in):
+                                    value = x[plane + a, i + b, j + c, q]
+                                    for o in range(c_out):
+                                        acc[o] = update(acc[o], value, k[a, b, c, q, o])
+                    for o in range(c_out):
+                        y[plane, i, j, o] = finish(acc[o])
+
+    def run(x, k, y):
+        if rank == 2:
+            x, k, y = x[None], k[None], y[None]
+        if c_in == c_out == 1:
+            one_channel(x[..., 0], k[..., 0, 0], y[..., 0])
+        else:
+            channels(x, k, y)
+
+    return run

@@ -255,6 +255,79 @@ def _bind_ell(bind: Callable[[Problem], tuple[Call, np.ndarray]], library: str):
     return checked
 
 
+def _single_channel(problem: Problem) -> None:
+    if problem.a.shape[-1] != 1 or problem.out.shape[-1] != 1:
+        raise DoesNotApply
+
+
+def _bind_scipy_morphology(problem: Problem) -> tuple[Call, np.ndarray]:
+    _single_channel(problem)
+    ndimage = _require("scipy.ndimage")
+    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
+    largest, y = problem.algebra == "tropical_max_plus", out[..., 0]
+    # Grey dilation reflects its structure, erosion subtracts it. Borders are filled with the identity.
+    structure = np.ascontiguousarray(np.flip(k)) if largest else -k
+    function, border = (ndimage.grey_dilation, -np.inf) if largest else (ndimage.grey_erosion, np.inf)
+    return lambda: function(x, structure=structure, output=y, mode="constant", cval=border), out
+
+
+def _bind_scipy_correlate(problem: Problem) -> tuple[Call, np.ndarray]:
+    _single_channel(problem)
+    ndimage = _require("scipy.ndimage")
+    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
+    y = out[..., 0]
+    return lambda: ndimage.correlate(x, k, output=y, mode="constant"), out
+
+
+def _bind_patches(problem: Problem) -> tuple[Call, np.ndarray]:
+    # The patches side by side, then one product by OpenBLAS: what NumPy's users write.
+    x, k, out = problem.a, problem.b, np.empty_like(problem.out)
+    window, rank = k.shape[:-2], x.ndim - 1
+    padded = np.zeros((*(n + w - 1 for n, w in zip(x.shape[:-1], window, strict=True)), x.shape[-1]), x.dtype)
+    inner = tuple(slice((w - 1) // 2, (w - 1) // 2 + n) for n, w in zip(x.shape[:-1], window, strict=True))
+    views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=tuple(range(rank)))
+    views = np.moveaxis(views, rank, -1)  # the channels last
+    patches, weights = np.empty(views.shape, x.dtype), k.reshape(-1, k.shape[-1])
+
+    def call() -> None:
+        padded[inner] = x
+        np.copyto(patches, views)
+        np.matmul(patches.reshape(-1, weights.shape[0]), weights, out=out.reshape(-1, k.shape[-1]))
+
+    return call, out
+
+
+def _bind_numba_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
+    _require("numba")
+    loops, out = _require("loops"), np.empty_like(problem.out)
+    x, k = problem.a, problem.b
+    padded, inner = loops.padded_for(problem.algebra, x, k)
+    run = loops.convolution(problem.algebra, x.ndim - 1, k.shape, problem.threads > 1)
+
+    def call() -> None:
+        padded[inner] = x
+        run(padded, k, out)
+
+    call()  # compiles
+    return call, out
+
+
+def _bind_torch_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
+    torch = _require("torch")
+    torch.set_num_threads(problem.threads)
+    rank = problem.a.ndim - 1
+    layout = {2: torch.channels_last, 3: torch.channels_last_3d}[rank]
+    x = torch.from_numpy(np.moveaxis(problem.a, -1, 0)[None].copy()).to(memory_format=layout)
+    k = torch.from_numpy(np.moveaxis(problem.b, (-1, -2), (0, 1)).copy()).to(memory_format=layout)
+    function, out = getattr(torch.nn.functional, f"conv{rank}d"), np.empty_like(problem.out)
+    kept = torch.from_numpy(out)
+
+    def call() -> None:
+        kept.copy_(function(x, k, padding="same")[0].movedim(0, -1))
+
+    return call, out
+
+
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
     Peer("MKL", ("real",), _bind_mkl),
@@ -292,6 +365,11 @@ PEERS = (
         safe=False,
         tolerance=1e-2,
     ),
+    Peer("SciPy", TROPICAL, _bind_scipy_morphology, op="semiring_conv"),
+    Peer("SciPy", ("real",), _bind_scipy_correlate, op="semiring_conv"),
+    Peer("patches and OpenBLAS", ("real",), _bind_patches, op="semiring_conv"),
+    Peer("numba", (*TROPICAL, "real"), _bind_numba_convolution, op="semiring_conv"),
+    Peer("torch", ("real",), _bind_torch_convolution, op="semiring_conv", optional="torch"),
 )
 
 

@@ -26,11 +26,12 @@ def call(
     entry = _entry(cell.op)
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
-    options = {} if variant is None else {"variant": variant}
-    arrays = {a["name"] for a in entry["arguments"]}
-    positional = [array for name, array in inputs.items() if name in arrays]
-    keywords = {name: value.item() for name, value in inputs.items() if name not in arrays}
-    results = function(*positional, **keywords, **algebra, **options, **more)
+    arrays = [a["name"] for a in entry["arguments"] if a["role"] in ("input", "structure")]
+    options = {n: a.item() if a.dtype.kind == "U" or n == "n_cols" else a.tolist() for n, a in inputs.items()
+               if n not in arrays}  # fmt: skip
+    if variant is not None:
+        options["variant"] = variant
+    results = function(*(inputs[name] for name in arrays if name in inputs), **algebra, **options, **more)
     names = [a["name"] for a in entry["arguments"] if a["role"] not in ("input", "structure")]
     return dict(zip(names, results if isinstance(results, tuple) else (results,), strict=True))
 

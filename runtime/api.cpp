@@ -36,6 +36,18 @@ extern "C" nitrix_status nitrix_call(const char *op, DLTensor *const *arrays, in
     return status ? status : call_op({index, arrays, n_arrays, attributes, n_attributes, options});
 }
 
+extern "C" nitrix_status nitrix_output_shape(const char *op, DLTensor *const *arrays, int32_t n_arrays,
+                                             const nitrix_attribute *attributes, int32_t n_attributes, int32_t output,
+                                             int64_t *shape, int32_t *ndim) {
+    return guarded([&] {
+        if (!shape || !ndim)
+            refuse_value("output_shape: argument 'shape' or 'ndim' is NULL");
+        int rank = 0;
+        infer_shape({op_named(op), arrays, n_arrays, attributes, n_attributes, nullptr}, output, shape, &rank);
+        *ndim = rank;
+    });
+}
+
 extern "C" nitrix_status nitrix_workspace_size(const char *op, DLTensor *const *arrays, int32_t n_arrays,
                                                const nitrix_attribute *attributes, int32_t n_attributes,
                                                const nitrix_options *options, size_t *bytes) {

@@ -1,6 +1,8 @@
 // From the arguments of the C ABI to a Call: names, dtypes, the op's shape rule, broadcasting, overlap.
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 
 #include "call.h"
@@ -10,7 +12,7 @@
 
 namespace nitrix {
 
-static std::string where(const Op &op, const char *argument) {
+std::string where(const Op &op, const char *argument) {
     return std::string(op.name) + ": argument '" + argument + "': ";
 }
 
@@ -76,11 +78,67 @@ static void read_options(const nitrix_options *given, Options &out) {
     out.workspace_size = options.workspace ? options.workspace_size : 0;
 }
 
+static std::string number_text(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", value);
+    return text;
+}
+
+// One number of an attribute that is a number or several.
+static void check_range(const Op &op, const Attribute &a, double value) {
+    if (value < a.least || value > a.most)
+        refuse_value(where(op, a.name) + "is " + number_text(value) + ", must be " +
+                     (a.most == INFINITY ? "at least " + number_text(a.least)
+                                         : "from " + number_text(a.least) + " to " + number_text(a.most)));
+}
+
+static void read_attribute(const Op &op, const Attribute &a, const nitrix_attribute &given, AttributeValue &value) {
+    const bool one_of_several = a.kind == NITRIX_ATTRIBUTE_INTS && given.kind == NITRIX_ATTRIBUTE_INT;
+    const bool whole = a.kind == NITRIX_ATTRIBUTE_FLOAT && given.kind == NITRIX_ATTRIBUTE_INT;
+    if (given.kind != a.kind && !one_of_several && !whole)
+        refuse_type(where(op, a.name) + "must be " + (a.kind == NITRIX_ATTRIBUTE_INT ? "an " : "a ") + a.type);
+    switch (a.kind) {
+    case NITRIX_ATTRIBUTE_INT:
+        value.i = given.i;
+        return check_range(op, a, static_cast<double>(given.i));
+    case NITRIX_ATTRIBUTE_FLOAT:
+        value.f = whole ? static_cast<double>(given.i) : given.f;
+        return check_range(op, a, value.f);
+    case NITRIX_ATTRIBUTE_STRING:
+        if (given.s) // NULL: the default, as a function of C has no other way to say it
+            value.s = given.s;
+        return;
+    case NITRIX_ATTRIBUTE_INTS:
+        if (!one_of_several && given.i == 0) // the same
+            return;
+        if (!one_of_several && (given.i < 0 || !given.ints))
+            refuse_value(where(op, a.name) + "is NULL or has a negative length");
+        value.i = given.i;
+        value.ints = one_of_several ? nullptr : given.ints;
+        value.n = one_of_several ? 1 : given.i;
+        for (int64_t at = 0; at < value.count(); ++at)
+            check_range(op, a, static_cast<double>(value.entry(at)));
+    }
+}
+
+static int find_attribute(const Op &op, const char *name) {
+    for (int k = 0; name && k < op.n_attributes; ++k)
+        if (!std::strcmp(op.attributes[k].name, name))
+            return k;
+    return -1;
+}
+
+const AttributeValue &attribute(const Call &call, const char *name) {
+    return call.attributes[find_attribute(*call.op, name)];
+}
+
 static void read_attributes(Call &call, const nitrix_attribute *attributes, int n) {
     const Op &op = *call.op;
     call.algebra = -1;
     if (n < 0 || (n > 0 && !attributes))
         refuse_value(std::string(op.name) + ": attributes is NULL");
+    for (int k = 0; k < op.n_attributes; ++k)
+        call.attributes[k] = op.attributes[k].initial;
     const char *semiring = nullptr;
     for (int i = 0; i < n; ++i) {
         const nitrix_attribute &a = attributes[i];
@@ -90,6 +148,8 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
             semiring = a.s;
             if (!semiring)
                 refuse_value(where(op, "semiring") + unknown_name(nullptr, algebra_names(call.op_index, call.dtype)));
+        } else if (const int k = find_attribute(op, a.name); k >= 0) {
+            read_attribute(op, op.attributes[k], a, call.attributes[k]);
         } else {
             std::string known = op.has_algebra ? "semiring" : "";
             for (int k = 0; k < op.n_attributes; ++k)
@@ -114,11 +174,11 @@ static void read_attributes(Call &call, const nitrix_attribute *attributes, int 
     }
 }
 
-static void bind_dtype(Call &call) {
+static void bind_dtype(Call &call, int n_arrays) {
     const Op &op = *call.op;
     int first = -1;
     call.dtype = DType::f32;
-    for (int i = 0; i < op.n_arguments; ++i) {
+    for (int i = 0; i < n_arrays; ++i) {
         const Argument &a = op.arguments[i];
         if (!call.arrays[i].given)
             continue;
@@ -140,44 +200,64 @@ static void bind_dtype(Call &call) {
     }
 }
 
-void bind_shapes(Call &call) {
+// How many axes "*spatial" lacks in this call; the arrays' ranks follow.
+static void bind_ranks(Call &call) {
     const Op &op = *call.op;
-    call.batch_rank = 0;
-    for (int d = 0; d < op.n_dims; ++d)
-        call.dims[d] = -1;
-    int owner[max_dims] = {};
+    const int rank = op.shape ? op.shape->spatial_rank(call) : 0;
     for (int i = 0; i < op.n_arguments; ++i) {
         const Argument &a = op.arguments[i];
-        const Array &array = call.arrays[i];
-        if (!array.given)
-            continue;
-        const int leading = array.rank - a.rank;
-        if (leading < 0)
-            refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
-                         ", must have at least " + std::to_string(a.rank) + " dimensions (signature " + op.signature +
-                         ")");
-        for (int c = 0; c < a.rank; ++c) {
-            const int d = a.dims[c];
-            const int64_t size = array.shape[leading + c];
-            if (call.dims[d] < 0) {
-                call.dims[d] = size;
-                owner[d] = i;
-            } else if (call.dims[d] != size) {
-                refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) +
-                             ", its dimension '" + op.dims[d] + "' must be " + std::to_string(call.dims[d]) +
-                             " as in argument '" + op.arguments[owner[d]].name + "' (signature " + op.signature + ")");
-            }
-        }
-        if (i < op.n_inputs && leading > call.batch_rank)
-            call.batch_rank = leading;
+        call.core_rank[i] = a.spatial ? a.rank - (a.spatial - rank) : a.rank;
     }
+}
+
+// Binds or checks the core dimensions of one array.
+static void bind_core(Call &call, int i, int owner[]) {
+    const Op &op = *call.op;
+    const Argument &a = op.arguments[i];
+    const Array &array = call.arrays[i];
+    const int core = call.core_rank[i], leading = array.rank - core, absent = a.rank - core;
+    if (leading < 0)
+        refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) + ", must have at least " +
+                     std::to_string(core) + " dimensions (signature " + op.signature + ")");
+    for (int c = 0; c < a.rank; ++c) {
+        const int d = a.dims[c];
+        const int64_t size = c < absent ? 1 : array.shape[leading + c - absent];
+        if (call.dims[d] < 0) {
+            call.dims[d] = size;
+            owner[d] = i;
+        } else if (call.dims[d] != size) {
+            const std::string as_in =
+                owner[d] < 0 ? "" : std::string(" as in argument '") + op.arguments[owner[d]].name + "'";
+            refuse_value(where(op, a.name) + "has shape " + shape_text(array.shape, array.rank) + ", its dimension '" +
+                         op.dims[d] + "' must be " + std::to_string(call.dims[d]) + as_in + " (signature " +
+                         op.signature + ")");
+        }
+    }
+}
+
+static void bind_inputs(Call &call, int owner[]) {
+    const Op &op = *call.op;
+    call.batch_rank = 0;
+    bind_ranks(call);
+    for (int d = 0; d < max_dims; ++d) {
+        call.dims[d] = -1;
+        owner[d] = -1; // the shape rule
+    }
+    for (int i = 0; i < op.n_inputs; ++i) {
+        if (!call.arrays[i].given)
+            continue;
+        bind_core(call, i, owner);
+        call.batch_rank = std::max(call.batch_rank, call.arrays[i].rank - call.core_rank[i]);
+    }
+    if (op.shape)
+        op.shape->extents(call);
     for (int d = 0; d < call.batch_rank; ++d)
         call.batch[d] = 1;
     for (int i = 0; i < op.n_inputs; ++i) {
         const Array &array = call.arrays[i];
         if (!array.given)
             continue;
-        const int leading = array.rank - op.arguments[i].rank;
+        const int leading = array.rank - call.core_rank[i];
         for (int d = 0; d < leading; ++d) {
             int64_t &size = call.batch[call.batch_rank - leading + d];
             if (size == 1)
@@ -195,11 +275,16 @@ void bind_shapes(Call &call) {
     }
     if (overflow && !zero)
         refuse_value(std::string(op.name) + ": the broadcast leading dimensions overflow");
+}
+
+static void bind_outputs(Call &call, int owner[]) {
+    const Op &op = *call.op;
     for (int i = op.n_inputs; i < op.n_arguments; ++i) {
+        bind_core(call, i, owner);
         const Array &array = call.arrays[i];
-        const int leading = array.rank - op.arguments[i].rank, like = op.arguments[i].like;
+        const int leading = array.rank - call.core_rank[i], like = op.arguments[i].like;
         const int64_t *wanted = like < 0 ? call.batch : call.arrays[like].shape;
-        const int wanted_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - op.arguments[like].rank;
+        const int wanted_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - call.core_rank[like];
         bool same = leading == wanted_rank;
         for (int d = 0; same && d < leading; ++d)
             same = array.shape[d] == wanted[d];
@@ -210,6 +295,12 @@ void bind_shapes(Call &call) {
     }
 }
 
+void bind_shapes(Call &call) {
+    int owner[max_dims];
+    bind_inputs(call, owner);
+    bind_outputs(call, owner);
+}
+
 int op_named(const char *name) {
     const int op = name ? find_op(name) : -1;
     if (op < 0 || ops[op].internal)
@@ -217,16 +308,50 @@ int op_named(const char *name) {
     return op;
 }
 
-void bind_call(const Request &request, bool has_data, Call &call) {
+// Kernels have the highest rank: axes of one element stand for those that "*spatial" lacks.
+static void pad_to_argument_rank(Call &call) {
+    for (int i = 0; i < call.op->n_arguments; ++i) {
+        Array &a = call.arrays[i];
+        const int core = call.core_rank[i], absent = call.op->arguments[i].rank - core, leading = a.rank - core;
+        if (absent == 0)
+            continue;
+        if (a.rank + absent > max_rank)
+            refuse_value(where(*call.op, call.op->arguments[i].name) + "has " + std::to_string(a.rank) +
+                         " dimensions, must have at most " + std::to_string(max_rank - absent));
+        for (int d = a.rank; d-- > leading;) {
+            a.shape[d + absent] = a.shape[d];
+            a.strides[d + absent] = a.strides[d];
+        }
+        for (int d = leading; d < leading + absent; ++d) {
+            a.shape[d] = 1;
+            a.strides[d] = 0;
+        }
+        a.rank += absent;
+    }
+}
+
+Array as_given(const Call &call, int argument) {
+    Array a = call.arrays[argument];
+    const int rank = call.op->arguments[argument].rank, absent = rank - call.core_rank[argument];
+    const int leading = a.rank - rank;
+    for (int d = leading + absent; d < a.rank; ++d) {
+        a.shape[d - absent] = a.shape[d];
+        a.strides[d - absent] = a.strides[d];
+    }
+    a.rank -= absent;
+    return a;
+}
+
+// Everything before the shapes; n_arrays of the arrays are read.
+static void bind_start(const Request &request, int n_arrays, bool has_data, Call &call) {
     const Op &op = ops[request.op];
-    const int n = request.n_arrays;
     call.op_index = request.op;
     call.op = &op;
     call.has_data = has_data;
-    if (!request.arrays || n != op.n_arguments)
-        refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? n : 0) + " arrays, must be " +
-                     std::to_string(op.n_arguments));
-    for (int i = 0; i < n; ++i) {
+    if (!request.arrays || request.n_arrays != op.n_arguments)
+        refuse_value(std::string(op.name) + ": got " + std::to_string(request.arrays ? request.n_arrays : 0) +
+                     " arrays, must be " + std::to_string(op.n_arguments));
+    for (int i = 0; i < n_arrays; ++i) {
         if (!request.arrays[i] && op.arguments[i].optional) {
             call.arrays[i].given = false;
             continue;
@@ -238,16 +363,47 @@ void bind_call(const Request &request, bool has_data, Call &call) {
             throw;
         }
     }
-    bind_dtype(call);
+    bind_dtype(call, n_arrays);
     read_attributes(call, request.attributes, request.n_attributes);
+}
+
+void infer_shape(const Request &request, int output, int64_t *shape, int *rank) {
+    const Op &op = ops[request.op];
+    const int i = op.n_inputs + output;
+    if (output < 0 || i >= op.n_arguments)
+        refuse_value(std::string(op.name) + ": output is " + std::to_string(output) + ", must be from 0 to " +
+                     std::to_string(op.n_arguments - op.n_inputs - 1));
+    Call call;
+    bind_start(request, op.n_inputs, false, call);
+    int owner[max_dims];
+    bind_inputs(call, owner);
+    const int like = op.arguments[i].like;
+    const int64_t *leading = like < 0 ? call.batch : call.arrays[like].shape;
+    const int leading_rank = like < 0 ? call.batch_rank : call.arrays[like].rank - call.core_rank[like];
+    const int core = call.core_rank[i], absent = op.arguments[i].rank - core;
+    if (leading_rank + core > max_rank)
+        refuse_value(std::string(op.name) + ": the result would have " + std::to_string(leading_rank + core) +
+                     " dimensions, must have at most " + std::to_string(max_rank));
+    *rank = leading_rank + core;
+    std::copy(leading, leading + leading_rank, shape);
+    for (int c = 0; c < core; ++c) {
+        const int d = op.arguments[i].dims[absent + c];
+        if (call.dims[d] < 0)
+            refuse_value(std::string(op.name) + ": the inputs do not say the size of dimension '" + op.dims[d] + "'");
+        shape[leading_rank + c] = call.dims[d];
+    }
+}
+
+void bind_call(const Request &request, bool has_data, Call &call) {
+    const Op &op = ops[request.op];
+    const int n = op.n_arguments;
+    bind_start(request, n, has_data, call);
     bind_shapes(call);
     read_options(request.options, call.options);
     if (op.indirect_axis >= 0 && has_data)
         check_indices(call);
     narrow_indices(call);
-    if (!has_data)
-        return;
-    for (int o = op.n_inputs; o < n; ++o) {
+    for (int o = op.n_inputs; has_data && o < n; ++o) {
         const char *const name = op.arguments[o].name;
         try {
             check_no_self_overlap(call.arrays[o], name);
@@ -259,13 +415,17 @@ void bind_call(const Request &request, bool has_data, Call &call) {
             throw;
         }
     }
+    pad_to_argument_rank(call);
 }
 
 std::string signature_text(const Call &call) {
     std::string text;
-    for (int i = 0; i < call.op->n_inputs; ++i)
-        if (call.arrays[i].given)
-            text += (i ? "," : "") + shape_text(call.arrays[i].shape, call.arrays[i].rank);
+    for (int i = 0; i < call.op->n_inputs; ++i) {
+        if (!call.arrays[i].given)
+            continue;
+        const Array a = as_given(call, i);
+        text += (i ? "," : "") + shape_text(a.shape, a.rank);
+    }
     return text;
 }
 

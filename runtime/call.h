@@ -27,8 +27,10 @@ struct Call {
     DType dtype;
     bool has_data;
     int batch_rank;
-    int64_t dims[max_dims];  // the op's core dimensions
-    int64_t batch[max_rank]; // broadcast leading dimensions
+    int64_t dims[max_dims]; // the op's core dimensions and what its shape rule derives
+    AttributeValue attributes[max_attributes];
+    int core_rank[max_arguments]; // of the arrays as given; bind_call then pads views of them to the arguments' ranks
+    int64_t batch[max_rank];      // broadcast leading dimensions
     Array arrays[max_arguments];
     Options options;
 
@@ -41,6 +43,12 @@ struct Call {
     }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }
 };
+
+// The attribute of that name, which the op has.
+const AttributeValue &attribute(const Call &call, const char *name);
+
+// "semiring_conv: argument 'x': "
+std::string where(const Op &op, const char *argument);
 
 // What a caller of the C ABI hands over.
 struct Request {
@@ -55,12 +63,18 @@ struct Request {
 int op_named(const char *name); // refuses what is no op
 void bind_call(const Request &request, bool has_data, Call &call);
 
+// The shape of one output from inputs and attributes alone: what the arrays of outputs hold is ignored.
+void infer_shape(const Request &request, int output, int64_t *shape, int *rank);
+
 // What the generated functions of nitrix_ops.h are made of.
 nitrix_status call_op(const Request &request) noexcept;
 nitrix_status workspace_of_op(const Request &request, size_t *bytes) noexcept;
 
 // The core and leading dimensions of a call from its arrays, or a refusal.
 void bind_shapes(Call &call);
+
+// An array of the call without the axes that bind_call padded it with.
+Array as_given(const Call &call, int argument);
 
 // "(1000,333),(333,777)": the inputs' shapes, for warnings and reproducers.
 std::string signature_text(const Call &call);

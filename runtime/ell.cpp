@@ -98,4 +98,34 @@ Array RowOfValues::of(const Array &item) {
     return dry_ ? copy_ : copy_to_row(item, copy_.data);
 }
 
+OutputInParts::OutputInParts(Orchestrator &o, const Array &output)
+    : dry_(o.dry), copies_(output.shape[output.rank - 1] > 1 && output.strides[output.rank - 1] != 1) {
+    if (copies_)
+        copy_ = o.scratch(output.dtype, output.shape + output.rank - 2, 2);
+}
+
+Array OutputInParts::of(const Array &item) const {
+    if (!copies_)
+        return item;
+    Array out = copy_;
+    out.rank = item.rank;
+    for (int d = 0; d < item.rank; ++d) {
+        const int own = d - (item.rank - 2);
+        out.shape[d] = own < 0 ? 1 : copy_.shape[own];
+        out.strides[d] = own < 0 ? 0 : copy_.strides[own];
+    }
+    return out;
+}
+
+void OutputInParts::store(const Array &item) const {
+    if (!copies_ || dry_)
+        return;
+    const int64_t *const shape = item.shape + item.rank - 2, *const strides = item.strides + item.rank - 2;
+    const size_t size = static_cast<size_t>(dtype_bytes(item.dtype));
+    const char *from = copy_.data;
+    for (int64_t i = 0; i < shape[0]; ++i)
+        for (int64_t j = 0; j < shape[1]; ++j, from += size)
+            std::memcpy(item.data + (i * strides[0] + j * strides[1]) * static_cast<int64_t>(size), from, size);
+}
+
 } // namespace nitrix

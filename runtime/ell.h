@@ -44,6 +44,19 @@ private:
     Array copy_;
 };
 
+// An output that kernels write part by part: items of it where their columns have unit stride, else a compact matrix
+// that is stored when it is whole.
+class OutputInParts {
+public:
+    OutputInParts(Orchestrator &o, const Array &output);
+    Array of(const Array &item) const;
+    void store(const Array &item) const;
+
+private:
+    const bool dry_, copies_;
+    Array copy_;
+};
+
 // body(slots, indices, rows) for every section of a plan.
 template <typename Body> void each_section(const Plan &plan, const Body &body) {
     for (const Plan::Section &section : plan.sections)

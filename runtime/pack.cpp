@@ -9,7 +9,12 @@ namespace nitrix {
 
 bool is_written_in_place(const Call &call, int argument) {
     const Array &a = call.arrays[argument];
-    return call.op->arguments[argument].rank == 0 || a.shape[a.rank - 1] <= 1 || a.strides[a.rank - 1] == 1;
+    const int core = call.op->arguments[argument].rank;
+    int d = a.rank - 1;
+    // A kernel of a shape rule may take one channel for none: then the axis before it is the innermost.
+    while (call.op->shape && d > a.rank - core && a.shape[d] <= 1)
+        --d;
+    return core == 0 || a.shape[d] <= 1 || a.strides[d] == 1;
 }
 
 static int64_t elements(const Array &a) {

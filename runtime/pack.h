@@ -8,7 +8,7 @@
 
 namespace nitrix {
 
-// Whether kernels write this array in place: its innermost core dimension has unit stride.
+// Whether kernels write this array in place: its innermost core dimension has unit stride, or is a single element.
 bool is_written_in_place(const Call &call, int argument);
 
 // Bytes of the compact copies that the call needs.

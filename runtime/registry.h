@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "nitrix/nitrix.h"
+
 namespace nitrix {
 
 enum class DType : uint8_t { f32, f64, i32, i64, u8 };
@@ -11,8 +13,10 @@ constexpr int n_dtypes = 5;
 
 enum class Role : uint8_t { input, output, residual, structure };
 
-constexpr int max_dims = 8;       // named core dimensions of one op
-constexpr int max_arguments = 16; // arrays of one op
+constexpr int max_core = 8;        // core dimensions of one array
+constexpr int max_dims = 24;       // numbers that describe the shape of a call: core dimensions, then derived ones
+constexpr int max_arguments = 16;  // arrays of one op
+constexpr int max_attributes = 16; // of one op, its algebra aside
 
 constexpr int any_dtype = -1;   // of an argument: the dtype of the call
 constexpr int index_dtype = -2; // int32 or int64; a kernel sees int32
@@ -24,14 +28,38 @@ struct Argument {
     int dtype; // a DType, any_dtype or index_dtype
     bool optional;
     int rank; // core dimensions
-    int dims[max_dims];
-    int like; // the input whose leading dimensions this output has; -1: the broadcast ones
+    int dims[max_core];
+    int spatial; // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
+    int like;    // the input whose leading dimensions this output has; -1: the broadcast ones
+};
+
+// The value of an attribute; which member counts is a matter of its kind. One INT may stand for INTS.
+struct AttributeValue {
+    int64_t i;
+    double f;
+    const char *s;
+    const int64_t *ints;
+    int64_t n;
+
+    int64_t count() const { return ints ? n : 1; }
+    int64_t entry(int64_t at) const { return ints ? ints[at] : i; }
 };
 
 struct Attribute {
     const char *name;
     const char *type;
     const char *doc;
+    nitrix_attribute_kind kind;
+    AttributeValue initial;
+    double least, most; // of a number, or of each of several
+};
+
+struct Call;
+
+// Where a gufunc signature does not say it all: runtime/shapes has one for each shape function of the manifest.
+struct ShapeRule {
+    int (*spatial_rank)(const Call &call); // from attributes and the ranks of the inputs
+    void (*extents)(Call &call); // call.dims has the inputs' dimensions; adds the outputs' and the derived ones
 };
 
 struct Call;
@@ -75,7 +103,9 @@ struct Op {
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
     // Of a planned op: computes the call by helpers of the variant's target, or gives false to leave it to the variant.
     bool (*serve)(const Call &call, const Variant &variant, KernelContext &kernel);
-    int indirect_axis; // the dimension that arguments of role structure hold indices into; -1: none
+    int indirect_axis;      // the dimension that arguments of role structure hold indices into; -1: none
+    const ShapeRule *shape; // nullptr: the signature is the rule
+    int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars
 };
 
 struct Algebra {

@@ -38,8 +38,13 @@ static void write_argument(Json &json, const Op &op, const Argument &a) {
 
 static void write_op(Json &json, int index) {
     const Op &op = ops[index];
-    json.open('{').field("name", op.name).field("area", op.area).field("doc", op.doc).field("signature", op.signature);
-    json.field("indirect_axis", op.indirect_axis < 0 ? "" : op.dims[op.indirect_axis]);
+    json.open('{')
+        .field("name", op.name)
+        .field("area", op.area)
+        .field("doc", op.doc)
+        .field("signature", op.signature)
+        .field("shape_by_library", op.shape != nullptr)
+        .field("indirect_axis", op.indirect_axis < 0 ? "" : op.dims[op.indirect_axis]);
     json.key("arguments").open('[');
     for (int i = 0; i < op.n_arguments; ++i)
         write_argument(json, op, op.arguments[i]);

@@ -91,6 +91,30 @@ std::string load_line(const Array &a, const std::string &name, const std::string
 
 } // namespace
 
+// name=value for an attribute that is not the default; pads as Python's padding takes them.
+static std::string attribute_text(const Attribute &a, const AttributeValue &value) {
+    std::string text;
+    switch (a.kind) {
+    case NITRIX_ATTRIBUTE_INT:
+        return value.i == a.initial.i ? "" : std::string(a.name) + "=" + std::to_string(value.i) + ", ";
+    case NITRIX_ATTRIBUTE_FLOAT: {
+        char number[40];
+        std::snprintf(number, sizeof number, "%.17g", value.f);
+        return value.f == a.initial.f ? "" : std::string(a.name) + "=" + number + ", ";
+    }
+    case NITRIX_ATTRIBUTE_STRING:
+        return !std::strcmp(value.s, a.initial.s) ? "" : std::string(a.name) + "=\"" + value.s + "\", ";
+    case NITRIX_ATTRIBUTE_INTS:
+        break;
+    }
+    if (value.ints == a.initial.ints && value.n == a.initial.n)
+        return "";
+    const bool pairs = !std::strcmp(a.name, "pads");
+    for (int64_t i = 0; i < value.count(); ++i)
+        text += (pairs && i % 2 == 0 ? "(" : "") + std::to_string(value.entry(i)) + (pairs && i % 2 ? ")" : "") + ", ";
+    return std::string(pairs ? "padding" : a.name) + "=[" + text + "], ";
+}
+
 std::string reproducer(const Call &call, const Variant &variant) {
     const char *base = std::getenv("TMPDIR");
     std::string folder = std::string(base && *base ? base : "/tmp") + "/nitrix-verify-XXXXXX";
@@ -99,12 +123,14 @@ std::string reproducer(const Call &call, const Variant &variant) {
     std::string text = "import numpy, nitrix\n", names;
     for (int i = 0; i < call.op->n_inputs; ++i) {
         const std::string name = lower(call.op->arguments[i].name);
-        text += load_line(call.arrays[i], name, folder);
+        text += load_line(as_given(call, i), name, folder);
         names += name + ", ";
     }
     text += std::string("nitrix.") + call.op->area + "." + call.op->name + "(" + names;
     if (call.algebra >= 0)
         text += std::string("semiring=\"") + call.algebra_name() + "\", ";
+    for (int i = 0; i < call.op->n_attributes; ++i)
+        text += attribute_text(call.op->attributes[i], call.attributes[i]);
     return text + "threads=" + std::to_string(call.options.threads) + ", variant=\"" + variant.id +
            "\", mode=\"verify\")";
 }

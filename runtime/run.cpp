@@ -119,10 +119,11 @@ halide_type_t halide_type(DType dtype) {
 struct Buffers {
     halide_buffer_t *buffer() { return reinterpret_cast<halide_buffer_t *>(buffers); }
     halide_dimension_t *dims(int argument) { return reinterpret_cast<halide_dimension_t *>(dimensions[argument]); }
+    int32_t scalars[max_dims];
 
 private:
     alignas(halide_buffer_t) unsigned char buffers[max_arguments * sizeof(halide_buffer_t)];
-    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_dims + 1) * sizeof(halide_dimension_t)];
+    alignas(halide_dimension_t) unsigned char dimensions[max_arguments][(max_core + 1) * sizeof(halide_dimension_t)];
 };
 
 // A Halide dimension counts with 32 bits (the offsets that kernels compute from it have 64): what does not fit is
@@ -156,13 +157,22 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         b.dimensions = core + 1;
         b.dim = dims;
     }
+    for (int i = 0; i < call.op->n_derived; ++i)
+        out.scalars[i] = static_cast<int32_t>(call.dims[call.op->n_dims + i]); // the shape rule keeps them in range
 }
 
-void launch(const Variant &variant, Buffers &buffers, int n, KernelContext &kernel) {
+// A kernel takes the user context, inputs, scalars, outputs.
+void launch(const Variant &variant, Buffers &buffers, const Op &op, KernelContext &kernel) {
     void *context = &kernel;
-    void *arguments[max_arguments + 1] = {&context};
-    for (int i = 0; i < n; ++i)
-        arguments[i + 1] = buffers.buffer() + i;
+    void *arguments[1 + max_arguments + max_dims];
+    int n = 0;
+    arguments[n++] = &context;
+    for (int i = 0; i < op.n_inputs; ++i)
+        arguments[n++] = buffers.buffer() + i;
+    for (int i = 0; i < op.n_derived; ++i)
+        arguments[n++] = buffers.scalars + i;
+    for (int i = op.n_inputs; i < op.n_arguments; ++i)
+        arguments[n++] = buffers.buffer() + i;
     const int status = variant.kernel(arguments);
     if (status == 0)
         return;
@@ -180,7 +190,7 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     int64_t index[max_rank];
     std::fill_n(index, batch.rank, 0);
     for (;;) {
-        launch(variant, buffers, call.op->n_arguments, kernel);
+        launch(variant, buffers, *call.op, kernel);
         int d = batch.rank - 2;
         for (; d >= 0; --d) {
             ++index[d];

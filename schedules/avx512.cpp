@@ -11,6 +11,7 @@
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
+#include "schedules/common/stencil.h"
 
 namespace nitrix {
 
@@ -20,8 +21,12 @@ static void contraction(family::Contraction &f, int lanes) {
     register_tile(f, {.rows = 6, .vectors = 4, .unroll_k = 2}, lanes);
 }
 
-static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles,
-                                     search_blocks, whole_vectors,   gather_rows, dot_lanes};
+static void stencil(family::Stencil &f, int lanes) {
+    stencil_tile(f, {.positions = 10, .vectors = 2}, {.positions = 1, .vectors = 8}, lanes);
+}
+
+static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles, search_blocks,
+                                     whole_vectors, gather_rows,     dot_lanes,   stencil};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

@@ -10,6 +10,7 @@
 #include "generators/core/log_sum_exp.h"
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
+#include "generators/core/stencil.h"
 #include "schedules/common/contraction.h"
 #include "schedules/common/gather_dot.h"
 #include "schedules/common/gather_product.h"
@@ -40,8 +41,20 @@ static void gather_product(family::GatherProduct &f, int) { gather_one_by_one(f)
 
 static void gather_dot(family::GatherDot &f, int) { dot_one_by_one(f); }
 
-const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction,    log_sum_exp,
-                                      refinement, pointwise, gather_product, gather_dot};
+static void stencil(family::Stencil &f, int) {
+    f.whole();
+    f.total.compute_at(f.y, f.o);
+    f.zones[0].partial.compute_at(f.total, f.zones[0].blocks[0]);
+    if (f.poisons()) {
+        for (Halide::Func *nan : {&f.nan_lane, &f.nan_row, &f.nan_k, &f.nan_near})
+            nan->compute_root();
+        f.hits.compute_at(f.y, f.o);
+    }
+    f.scratch_bytes = Halide::cast<int64_t>(0);
+}
+
+const ScheduleTable naive_schedule = {"naive",   nullptr,        contraction, log_sum_exp, refinement,
+                                      pointwise, gather_product, gather_dot,  stencil};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

@@ -11,6 +11,7 @@
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
 #include "schedules/common/schedule.h"
+#include "schedules/common/stencil.h"
 
 namespace nitrix {
 
@@ -18,8 +19,12 @@ namespace nitrix {
 // instructions overwrite: 4 x 2 spills (0.67 of the speed for MAX_PLUS).
 static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 3, .vectors = 2}, lanes); }
 
-static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles,
-                                    search_blocks, whole_vectors,   gather_rows, dot_lanes};
+static void stencil(family::Stencil &f, int lanes) {
+    stencil_tile(f, {.positions = 3, .vectors = 2}, {.positions = 1, .vectors = 6}, lanes);
+}
+
+static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles, search_blocks,
+                                    whole_vectors, gather_rows,     dot_lanes,   stencil};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

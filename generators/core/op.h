@@ -13,6 +13,7 @@
 #include "generators/core/log_sum_exp.h"
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
+#include "generators/core/stencil.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -25,11 +26,11 @@ public:
 
     Param<std::string> algebra_name{"algebra", "real"};
     Param<std::string> schedule_name{"schedule", "naive"};
-    Param<std::string> shape_class{"shape_class", "any"};
     Param<exact::FMA> rounding_mode{
         "rounding",
         exact::FMA::Fused,
         {{"fused", exact::FMA::Fused}, {"unfused", exact::FMA::Unfused}, {"emulated", exact::FMA::Emulated}}};
+    Param<std::string> shape_class{"shape_class", "any"};
     Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
     void configure() { rounding() = rounding_mode; }
@@ -65,6 +66,11 @@ protected:
     void schedule_with(family::GatherDot &f) {
         find_row(schedule_named(schedule_name), &ScheduleTable::gather_dot)(f, lanes(f.type));
         write_facts(Halide::cast<int64_t>(0));
+    }
+
+    void schedule_with(family::Stencil &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::stencil)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
     }
 
     void schedule_with(family::LogSumExp &f) {

@@ -58,7 +58,9 @@ public:
             o_.call("semiring_ell_values_vjp", call_.algebra,
                     {item.v, item.ix, item.b, item.c, item.dc, item.winner, target});
         });
-        sum_items(x[dB], [&](const Item &item, const Array &target) {
+        const OutputInParts output(o_, x[dB]);
+        sum_items(x[dB], [&](const Item &item, const Array &to) {
+            const Array target = output.of(to);
             each_section(plans_.of(item.ix), [&](const Array &slots, const Array &sources, const Array &rows) {
                 const Array v = row_.of(item.v);
                 if (is_real_)
@@ -67,6 +69,7 @@ public:
                     o_.call_in_part("semiring_ell_rows_vjp", call_.algebra,
                                     {v, slots, sources, rows, item.b, item.c, item.dc, item.winner, target});
             });
+            output.store(to);
         });
     }
 

@@ -25,11 +25,14 @@ void rmatvec(Orchestrator &o, const Call &call) {
     const BroadcastSum all(call, x[Y], 2);
     TransposedPlans plans(o, call, x[indices], call.dims[call.op->indirect_axis]);
     RowOfValues row(o, x[values]);
+    const OutputInParts output(o, x[Y]);
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
         const auto at = [&](int argument) { return all.item_of_term(x[argument], 2, item, 0); };
         each_section(plans.of(at(indices)), [&](const Array &slots, const Array &sources, const Array &rows) {
-            o.call_in_part("semiring_ell_rows", call.algebra, {row.of(at(values)), slots, sources, rows, at(X), at(Y)});
+            o.call_in_part("semiring_ell_rows", call.algebra,
+                           {row.of(at(values)), slots, sources, rows, at(X), output.of(at(Y))});
         });
+        output.store(at(Y));
     }
 }
 

@@ -72,6 +72,7 @@ template <bool transposed> void multiply(Orchestrator &o, const Call &call) {
     const Array &v = x[values];
     const bool copies = v.shape[v.rank - 1] > 1 && v.strides[v.rank - 1] != 1;
     const Array copy = copies ? o.scratch(v.dtype, &v.shape[v.rank - 1], 1) : Array();
+    const OutputInParts output(o, x[result]);
     const BroadcastSum all(call, x[result], 2);
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
         Array row = flat(all.item_of_term(v, 1, item, 0));
@@ -84,8 +85,9 @@ template <bool transposed> void multiply(Orchestrator &o, const Call &call) {
         }
         const Array b = all.item_of_term(x[right], 2, item, 0), c = all.item_of_term(x[result], 2, item, 0);
         each_section(ragged.plan(), [&](const Array &slots, const Array &sources, const Array &rows) {
-            o.call_in_part("semiring_ell_rows", call.algebra, {row, slots, sources, rows, b, c});
+            o.call_in_part("semiring_ell_rows", call.algebra, {row, slots, sources, rows, b, output.of(c)});
         });
+        output.store(c);
     }
 }
 

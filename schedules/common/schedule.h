@@ -12,6 +12,7 @@ class GatherProduct;
 class LogSumExp;
 struct Pointwise;
 class Refinement;
+class Stencil;
 } // namespace family
 
 struct ScheduleTable {
@@ -23,6 +24,7 @@ struct ScheduleTable {
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
     void (*gather_product)(family::GatherProduct &op, int lanes) = nullptr;
     void (*gather_dot)(family::GatherDot &op, int lanes) = nullptr;
+    void (*stencil)(family::Stencil &op, int lanes) = nullptr;
 };
 
 extern const ScheduleTable naive_schedule;

@@ -50,10 +50,11 @@ def main() -> int:
         check_references(ops, args.root)
         check_features(targets, args.root)
         check_choice(variants)
+        registry = write_registry(ops, algebras, targets, variants)
     except (AlgebraError, ManifestError, TargetError, PlanError) as error:
         print(error, file=sys.stderr)
         return 1
-    _write(args.out / "registry_tables.cpp", write_registry(ops, algebras, targets, variants))
+    _write(args.out / "registry_tables.cpp", registry)
     _write(args.out / "include/nitrix/nitrix_ops.h", write_header(ops))
     _write(args.out / "nitrix_ops.cpp", write_wrappers(ops))
     header = args.root / "runtime/include/nitrix/nitrix.h"

@@ -30,7 +30,7 @@ def _declaration(op: Op, suffix: str = "", extra: tuple[str, ...] = ()) -> str:
 
 def _comment(op: Op) -> list[str]:
     lines = textwrap.wrap(op.doc, 112)
-    lines += ["", f"Shapes: {op.shape}, leading dimensions broadcast. dtypes: {', '.join(op.dtypes)}."]
+    lines += ["", f"Shapes: {op.signature}, leading dimensions broadcast. dtypes: {', '.join(op.dtypes)}."]
     for a in op.arguments:
         dtype = "the call's dtype" if a.dtype == "T" else a.dtype
         optional = ", NULL leaves it out" if a.optional else ""

@@ -20,6 +20,8 @@ FAMILIES = (
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
 SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
+# What runtime/shapes has, and the numbers that it derives from the attributes for the kernel, outermost axis first.
+DERIVED_DIMS = {"convolution": tuple(f"{n}{axis}" for n in ("stride", "dilation", "before") for axis in range(3))}
 ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
@@ -39,7 +41,7 @@ class Argument:
     role: str
     dtype: str  # "T" (the op's dtype), "index" (int32 or int64) or one of DTYPES
     doc: str
-    dims: tuple[str, ...]  # core dimensions, outermost first; "*spatial" stands for as many as the op's rank
+    dims: tuple[str, ...]  # core dimensions, outermost first; "*spatial" stands for as many as the call's rank
     optional: bool = False
     many: bool = False  # a list of arrays
     like: str | None = None  # an output with the leading dimensions of that input, not with the broadcast ones
@@ -93,8 +95,25 @@ class Op:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        """The names of the core dimensions, in order of first appearance."""
-        return tuple(dict.fromkeys(d for a in self.arguments for d in a.dims))
+        """The names of the core dimensions, in order of first appearance; "*spatial" is spatial0, spatial1, ..."""
+        return tuple(dict.fromkeys(d for a in self.arguments for d in self.expanded(a)))
+
+    @property
+    def derived_dims(self) -> tuple[str, ...]:
+        """What the shape function adds to them from the attributes: scalar arguments of the kernel."""
+        return DERIVED_DIMS.get(self.shape_function or "", ())
+
+    def expanded(self, argument: Argument) -> list[str]:
+        """The argument's core dimensions at the highest rank: a call of a lower one has 1s in front."""
+        axes = range(max(self.ranks, default=0))
+        return [n for d in argument.dims for n in ([f"{d[1:]}{axis}" for axis in axes] if d[0] == "*" else [d])]
+
+    @property
+    def signature(self) -> str:
+        """As a gufunc signature: "(*spatial,c_in),(*window,c_in,c_out)->(*out,c_out)" under a shape function."""
+        groups = [f"({','.join(a.dims)})" for a in self.arguments]
+        n = len(self.inputs)
+        return self.shape or f"{','.join(groups[:n])}->{','.join(groups[n:])}"
 
     @property
     def inputs(self) -> tuple[Argument, ...]:
@@ -160,7 +179,7 @@ def _groups(where: str, entry: dict) -> list[tuple[str, ...]]:
         if not isinstance(a.get("dims"), str):
             _fail(f"{where} argument {a.get('name')!r}", "lacks 'dims', which a shape function needs",
                   'write for example dims = "*spatial, c_in"')  # fmt: skip
-        if "*spatial" in a["dims"] and not entry.get("ranks"):
+        if "*" in a["dims"] and not entry.get("ranks"):
             _fail(where, "uses *spatial but lacks 'ranks'", "write ranks = [1, 2, 3]")
     return [tuple(d.strip() for d in a["dims"].split(",") if d.strip()) for a in entry["arguments"]]
 

@@ -1,8 +1,8 @@
 """Writes the constant tables of runtime/registry.h."""
 
-from .manifest import DTYPES, Op
+from .manifest import DERIVED_DIMS, DTYPES, Attribute, Op
 from .targets import Target
-from .variants import SHORT, Variant
+from .variants import SHORT, PlanError, Variant
 
 
 def quote(text: str) -> str:
@@ -10,22 +10,52 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
+def _number(value: float | None, missing: str) -> str:
+    return missing if value is None else repr(float(value))
+
+
+def _attribute(op: Op, a: Attribute) -> list[str]:
+    lines, default = [], {"int": 0, "float": 0.0, "string": "", "ints": []}[a.type] if a.default is None else a.default
+    value = {
+        "int": f"{default}, 0, nullptr, nullptr, 0", "float": f"0, {default}, nullptr, nullptr, 0",
+        "string": f"0, 0, {quote(str(default))}, nullptr, 0",
+    }.get(a.type)  # fmt: skip
+    if a.type == "ints":
+        ints = "nullptr"
+        if default:
+            ints = f"default_{op.name}_{a.name}"
+            lines.append(f"static const int64_t {ints}[] = {{{', '.join(map(str, default))}}};")
+        value = f"0, 0, nullptr, {ints}, {len(default)}"
+    bounds = f"{_number(a.minimum, '-INFINITY')}, {_number(a.maximum, 'INFINITY')}"
+    kind = f"NITRIX_ATTRIBUTE_{a.type.upper()}"
+    row = f"    {{{quote(a.name)}, {quote(a.type)}, {quote(a.doc)}, {kind}, {{{value}}}, {bounds}}},"
+    return [*lines, row]
+
+
 def _op_tables(op: Op) -> list[str]:
     dims = list(op.dims)
+    if op.shape_function and op.shape_function not in DERIVED_DIMS:
+        raise PlanError(f"{op.name}: shape function {op.shape_function!r} is planned; runtime/shapes does not have it")
     rows = []
     for a in op.arguments:
         dtype = {"T": "any_dtype", "index": "index_dtype"}.get(a.dtype) or str(DTYPES.index(a.dtype))
+        names = op.expanded(a)
+        spatial = len(names) - len(a.dims) + 1 if len(names) > len(a.dims) else 0
         like = next((i for i, other in enumerate(op.arguments) if other.name == a.like), -1)
-        indices = ", ".join(str(dims.index(d)) for d in a.dims)
+        indices = ", ".join(str(dims.index(d)) for d in names)
         rows.append(
             f"    {{{quote(a.name)}, {quote(a.doc)}, Role::{a.role}, {dtype}, {str(a.optional).lower()}, "
-            f"{len(a.dims)}, {{{indices}}}, {like}}},"
+            f"{len(names)}, {{{indices}}}, {spatial}, {like}}},"
         )
     lines = [f"static const Argument arguments_{op.name}[] = {{", *rows, "};"]
-    lines.append(f"static const char *const dims_{op.name}[] = {{{', '.join(map(quote, dims))}}};")
+    names = ", ".join(map(quote, [*dims, *op.derived_dims]))
+    lines.append(f"static const char *const dims_{op.name}[] = {{{names}}};")
     if op.attributes:
-        rows = [f"    {{{quote(a.name)}, {quote(a.type)}, {quote(a.doc)}}}," for a in op.attributes]
-        lines += [f"static const Attribute attributes_{op.name}[] = {{", *rows, "};"]
+        made = [_attribute(op, a) for a in op.attributes]
+        lines += [line for *defaults, _ in made for line in defaults]
+        lines += [f"static const Attribute attributes_{op.name}[] = {{", *[row for *_, row in made], "};"]
+    if op.shape_function:
+        lines.append(f"extern const ShapeRule {op.shape_function}_shape;")
     if op.refuses:
         rows = [f"    {{{quote(algebra)}, {quote(why)}}}," for algebra, why in op.refuses]
         lines += [f"static const AlgebraRefusal refusals_{op.name}[] = {{", *rows, "};"]
@@ -39,7 +69,7 @@ def _mask(chosen: tuple[str, ...], known: list[str] | tuple[str, ...]) -> str:
 
 
 def _op_row(op: Op, algebras: list[str]) -> str:
-    fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.shape)]
+    fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.signature)]
     fields += [f"arguments_{op.name}", str(len(op.arguments)), str(len(op.inputs)), f"dims_{op.name}"]
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
     fields.append("true" if op.algebras else "false")
@@ -52,11 +82,13 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
     fields.append(f"serve_{op.name}" if op.planned else "nullptr")
     fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
+    fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
     return f"    {{{', '.join(fields)}}},"
 
 
 def _shape_function(kind: str, name: str, op: Op, body: str) -> list[str]:
-    unpack = " ".join(f"[[maybe_unused]] const int64 {d} = d_[{i}];" for i, d in enumerate(op.dims))
+    dims = [*op.dims, *op.derived_dims]
+    unpack = " ".join(f"[[maybe_unused]] const int64 {d} = d_[{i}];" for i, d in enumerate(dims))
     more = ", int64_t batch_, int64_t threads_" if kind == "int64_t" else ""
     unpack += " [[maybe_unused]] const int64 batch = batch_, threads = threads_;" if more else ""
     return [f"static {kind} {name}(const int64_t *d_{more}) {{", f"    {unpack}", f"    {body}", "}"]

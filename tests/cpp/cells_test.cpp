@@ -6,6 +6,7 @@
 #include "dispatch.h"
 #include "environment.h"
 #include "error.h"
+#include "problems.h"
 #include "samples.h"
 
 using namespace nitrix;
@@ -17,30 +18,61 @@ enum class Layout { rows, columns, strided, broadcast };
 // The arrays of one call of any op, all core dimensions of the given size.
 struct Arguments {
     Arguments(const Op &op, DType dtype, int64_t size, Layout layout) : op(op) {
+        for (int i = 0; i < op.n_arguments; ++i)
+            shapes.emplace_back(op.arguments[i].rank, size);
+        make(dtype, layout);
+    }
+    // The shapes of a problem; what the outputs have follows from them.
+    Arguments(const Op &op, DType dtype, const problems::Problem &problem, const char *semiring)
+        : op(op), attributes(problem.attributes(semiring)) {
+        shapes = problem.inputs;
+        shapes.resize(static_cast<size_t>(op.n_arguments));
+        make(dtype, Layout::rows);
+        for (int i = op.n_inputs; i < op.n_arguments; ++i) {
+            int64_t shape[16];
+            int rank = 0;
+            infer_shape({static_cast<int>(&op - ops), pointers.data(), op.n_arguments, attributes.data(),
+                         static_cast<int>(attributes.size()), nullptr},
+                        i - op.n_inputs, shape, &rank);
+            shapes[static_cast<size_t>(i)].assign(shape, shape + rank);
+        }
+        make(dtype, Layout::rows);
+    }
+    void make(DType dtype, Layout layout) {
         static const DLDataType types[] = {
             {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
-        shapes.resize(static_cast<size_t>(op.n_arguments));
         strides.resize(shapes.size());
         tensors.resize(shapes.size());
+        pointers.clear();
         for (size_t i = 0; i < shapes.size(); ++i) {
             const Argument &a = op.arguments[i];
             const DType own = a.dtype == any_dtype     ? dtype
                               : a.dtype == index_dtype ? DType::i64
                                                        : static_cast<DType>(a.dtype);
-            const size_t rank = static_cast<size_t>(a.rank);
-            shapes[i].assign(rank, size);
+            const size_t rank = shapes[i].size();
             strides[i].resize(rank);
             int64_t step = layout == Layout::strided ? 2 : 1;
             for (size_t d = 0; d < rank; ++d) {
-                strides[i][layout == Layout::columns ? d : rank - 1 - d] = step;
-                step *= size;
+                const size_t at = layout == Layout::columns ? d : rank - 1 - d;
+                strides[i][at] = step;
+                step *= shapes[i][at];
             }
             if (layout == Layout::broadcast && a.role == Role::input)
                 std::fill(strides[i].begin(), strides[i].end(), 0);
-            tensors[i] = {nullptr,          {kDLCPU, 0},       a.rank, types[static_cast<int>(own)],
-                          shapes[i].data(), strides[i].data(), 0};
+            tensors[i] = {nullptr,
+                          {kDLCPU, 0},
+                          static_cast<int32_t>(rank),
+                          types[static_cast<int>(own)],
+                          shapes[i].data(),
+                          strides[i].data(),
+                          0};
             pointers.push_back(&tensors[i]);
         }
+    }
+    void bind_problem(Call &call, const nitrix_options *options) {
+        bind_call({static_cast<int>(&op - ops), pointers.data(), op.n_arguments, attributes.data(),
+                   static_cast<int>(attributes.size()), options},
+                  false, call);
     }
     void bind(int algebra, Call &call, nitrix_options *options) {
         const nitrix_attribute semiring = {
@@ -49,6 +81,7 @@ struct Arguments {
                   false, call);
     }
     const Op &op;
+    std::vector<nitrix_attribute> attributes;
     std::vector<std::vector<int64_t>> shapes, strides;
     std::vector<DLTensor> tensors;
     std::vector<DLTensor *> pointers;
@@ -124,13 +157,14 @@ TEST(Cells, EachVariantOfThisMachineIsChosenForSomeCall) {
     each_cell([&](int o, int a, DType dtype) {
         if (!cell(o, a, dtype).count)
             return;
-        for (const int64_t size : {4, 300})
+        const std::vector<problems::Problem> all = problems::of(ops[o]);
+        for (const problems::Problem &problem : all)
             for (const nitrix_mode mode : {NITRIX_MODE_OFF, NITRIX_MODE_ON}) {
-                Arguments arguments(ops[o], dtype, size, Layout::rows);
+                Arguments arguments(ops[o], dtype, problem, a < 0 ? nullptr : algebras[a].name);
                 nitrix_options options = NITRIX_OPTIONS_INIT;
                 options.mode = mode;
                 Call call;
-                arguments.bind(a, call, &options);
+                arguments.bind_problem(call, &options);
                 chosen.insert(choose(call).variant);
             }
     });

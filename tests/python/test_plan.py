@@ -220,7 +220,7 @@ def test_the_entries_of_the_documentation_are_valid(tmp_path, root):
     [
         ("ranks = [1, 2, 3]", "", r"uses \*spatial but lacks 'ranks'"),
         ('shape_function = "convolution"', 'shape_function = "warp"', r"got 'warp'; write one of 'convolution'"),
-        ('dims = "*spatial, c_out", ', "", r"argument 'y': lacks 'dims'"),
+        ('dims = "*out, c_out", ', "", r"argument 'y': lacks 'dims'"),
         ('shape_function = "convolution"', "", r"needs one of 'shape' and 'shape_function'"),
         ("min = 1, doc", "min = 1, dok", r"an attribute lacks 'doc'"),
         ('default = [1], min = 1, doc = "step of the k', 'default = 1, doc = "step of the k', r"default 1 is no ints"),

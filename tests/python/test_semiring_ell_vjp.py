@@ -115,6 +115,9 @@ def test_a_structure_does_not_change_the_bits(semiring, threads):
     back = semiring_ell_rmatvec(values, at, B, n_cols=len(at), **options)
     for _ in range(2):  # the first builds the transpose
         np.testing.assert_array_equal(semiring_ell_rmatvec(values, ell.indices, B, n_cols=len(at), **options), back)
+    strided = np.zeros((70, len(at)), kind).T
+    semiring_ell_rmatvec(values, ell.indices, B, n_cols=len(at), out=strided, **options)
+    np.testing.assert_array_equal(strided, back)
     wider = np.concatenate([B, ~B[:5] if kind is bool else B[:5] + 1])
     np.testing.assert_array_equal(semiring_ell_matmul(values, ell.indices, wider, **options), expected)
 
@@ -257,6 +260,8 @@ def test_gradients_have_one_answer(semiring):
         semiring_ell_matmul_vjp(values, ell.indices, B, C, dC, semiring=semiring, backend="naive"),
         semiring_ell_matmul_vjp(*map(np.asfortranarray, (values, at.astype(np.int64), B, C, dC)), semiring=semiring),
     ]
+    strided = np.zeros(values.shape[::-1], np.float32).T, np.zeros(B.shape[::-1], np.float32).T
+    others.append(semiring_ell_matmul_vjp(values, at, B, C, dC, semiring=semiring, out=strided))
     for other in others:
         for x, y in zip(one, other, strict=True):
             np.testing.assert_array_equal(x, y)

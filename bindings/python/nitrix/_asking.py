@@ -7,7 +7,7 @@ from typing import Any
 from nitrix import _nitrix
 from nitrix._kinds import SupportsDLPack
 from nitrix._ops import FUNCTIONS, OPS
-from nitrix.semiring import Semiring, algebra_name
+from nitrix.semiring import Semiring, algebra_name, padding_attributes
 
 _OPTIONS: dict[str, Any] = {"backend": "auto", "threads": 0, "variant": None, "mode": None}
 
@@ -68,4 +68,7 @@ def _resolve(op: Any, keywords: dict[str, Any]) -> tuple[_nitrix.Op, tuple[Any, 
     merged = _OPTIONS | defaults | keywords
     if isinstance(merged.get("semiring"), Semiring | str):
         merged["semiring"] = algebra_name(merged["semiring"])
+    if merged.get("padding") is not None and "pads" in found.attributes:
+        mode, pads = padding_attributes(merged["padding"])
+        merged |= {"padding": mode} | ({"pads": pads} if pads else {})
     return found, tuple(merged.get(name) for name in found.attributes), tuple(merged[name] for name in _OPTIONS)

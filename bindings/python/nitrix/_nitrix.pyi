@@ -10,6 +10,8 @@ class Op:
         attributes: Sequence[str],
         optional: Sequence[str] = ...,
         like: Mapping[str, str] = ...,
+        shape_by_library: bool = ...,
+        free_outputs: bool = ...,
     ) -> None: ...
     def call(
         self,

@@ -16,7 +16,11 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]
     like = {a["name"]: a["like"] for a in entry["arguments"] if a["like"]}
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like)
+    by_library = entry["shape_by_library"]
+    # A dimension that no input has: then the caller gives the output.
+    known = {d for _, dims, _ in inputs for d in dims}
+    free = not by_library and any(d not in known for _, dims, _ in outputs for d in dims)
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, by_library, free)
 
 
 _info = json.loads(_nitrix.info())

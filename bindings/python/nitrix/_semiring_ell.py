@@ -154,8 +154,8 @@ def semiring_ell_matmul_vjp(
 
     With ``w`` the derivative of ``C[i, j]`` by the term of entry (i, k), ``dvalues[i, k]`` is the sum over j of
     ``dC[i, j] * w`` and ``dB[n, j]`` the sum over the entries of column n, in the order of i and then k. In the
-    tropical algebras w is 1 at the first k that attains C and 0 elsewhere; an entry of C that is the identity, or NaN, passes
-    nothing on. For LOG w is the softmax ``exp(value + b - C)``, recomputed and never stored; for EUCLIDEAN
+    tropical algebras w is 1 at the first k that attains C and 0 elsewhere; an entry of C that is the identity, or NaN,
+    passes nothing on. For LOG w is the softmax ``exp(value + b - C)``, recomputed and never stored; for EUCLIDEAN
     ``(value - b) / C`` (its negative for B), 0 where C is 0. The gradient of padding is 0. Nothing of m x k x d
     elements is ever formed.
 

@@ -25,9 +25,9 @@ NB_MODULE(_nitrix, m) {
     nb::class_<Op>(m, "Op")
         .def(nb::init<std::string, const std::vector<Op::Argument> &, const std::vector<Op::Argument> &,
                       std::vector<std::string>, const std::vector<std::string> &,
-                      const std::map<std::string, std::string> &>(),
+                      const std::map<std::string, std::string> &, bool, bool>(),
              "name"_a, "inputs"_a, "outputs"_a, "attributes"_a, "optional"_a = std::vector<std::string>(),
-             "like"_a = std::map<std::string, std::string>())
+             "like"_a = std::map<std::string, std::string>(), "shape_by_library"_a = false, "free_outputs"_a = false)
         .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
         .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),

@@ -37,16 +37,17 @@ struct Op::Inference {
 
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like)
-    : name_(std::move(name)), attributes_(std::move(attributes)) {
+       const std::map<std::string, std::string> &like, bool shape_by_library, bool free_outputs)
+    : name_(std::move(name)), attributes_(std::move(attributes)), shape_by_library_(shape_by_library) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
         inputs_.push_back(operand(argument, &type_variables));
-    const size_t input_types = type_variables.size();
+    const size_t input_dims = dim_names_.size(), input_types = type_variables.size();
     for (const Argument &argument : outputs)
         outputs_.push_back(operand(argument, &type_variables));
-    if (type_variables.size() > input_types)
-        raise(PyExc_ValueError, name_, ": an output has a dtype that no input has");
+    const bool dims_known = dim_names_.size() == input_dims || shape_by_library || free_outputs;
+    if (!dims_known || type_variables.size() > input_types)
+        raise(PyExc_ValueError, name_, ": an output has a dimension or a dtype that no input has");
     if (inputs_.empty() || outputs_.empty() || inputs_.size() + outputs_.size() > max_arrays ||
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
         raise(PyExc_ValueError, name_, ": too few or too many arrays, dimensions or type variables");
@@ -134,18 +135,28 @@ void Op::read_inputs(nb::tuple inputs, ArrayList *arrays, Inference *found) cons
         }
         const DLTensor &tensor = arrays->append_input(PyTuple_GET_ITEM(inputs.ptr(), i), name_, operand.name).tensor;
         bind_dtype(operand, tensor.dtype, found);
-        bind_shape(operand, tensor, found);
+        if (!shape_by_library_)
+            bind_shape(operand, tensor, found);
     }
 }
 
-void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape, const DLTensor *given) const {
+void Op::shape_of(size_t i, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
+                  DLDataType *dtype, int *ndim, int64_t *shape, const DLTensor *given) const {
+    const Operand &output = outputs_[i];
     const int core = static_cast<int>(output.dims.size());
     *dtype = output.type_variable < 0 ? output.dtype : found.dtype[output.type_variable];
     if (output.like >= 0) {
         const DLTensor &tensor = (*arrays)[output.like].tensor;
         *ndim = tensor.ndim;
         std::copy(tensor.shape, tensor.shape + tensor.ndim, shape);
+        return;
+    }
+    if (shape_by_library_) {
+        const nitrix_status status = nitrix_output_shape(
+            name_.c_str(), arrays->tensors(), static_cast<int32_t>(inputs_.size() + outputs_.size()), attributes.data(),
+            attributes.size(), static_cast<int32_t>(i), shape, ndim);
+        if (status != NITRIX_OK)
+            raise_status(status, nitrix_last_error(), arrays);
         return;
     }
     *ndim = found.batch_ndim + core;
@@ -162,13 +173,14 @@ void Op::shape_of(const Operand &output, const Inference &found, ArrayList *arra
     }
 }
 
-void Op::read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const {
+void Op::read_out(nb::handle out, size_t i, const Inference &found, const AttributeList &attributes,
+                  ArrayList *arrays) const {
     const std::string name = outputs_.size() == 1 ? "out" : text("out[", i, "]");
     const DLTensor &tensor = arrays->append_output(out.ptr(), name_, name).tensor;
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(outputs_[i], found, arrays, &dtype, &ndim, shape, &tensor);
+    shape_of(i, found, attributes, arrays, &dtype, &ndim, shape, &tensor);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));
@@ -191,7 +203,7 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
         if (n > 1 && !(PyTuple_Check(out.ptr()) && nb::len(out) == n))
             raise(PyExc_TypeError, name_, ": out must be a tuple of ", plural(n, "array"));
         for (size_t i = 0; i < n; ++i)
-            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), i, found, &arrays);
+            read_out(n == 1 ? out : nb::handle(PyTuple_GET_ITEM(out.ptr(), i)), i, found, attribute_list, &arrays);
         result = nb::borrow(out);
     } else {
         if (n > 1)
@@ -200,7 +212,7 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
             DLDataType dtype;
             int ndim;
             int64_t shape[max_dims];
-            shape_of(outputs_[i], found, &arrays, &dtype, &ndim, shape);
+            shape_of(i, found, attribute_list, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
             arrays.append_output(array.ptr(), name_, outputs_[i].name);
             if (n == 1)
@@ -229,14 +241,14 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     return result;
 }
 
-void Op::describe(nb::tuple inputs, ArrayList *arrays) const {
+void Op::describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const {
     Inference found;
     read_inputs(inputs, arrays, &found);
-    for (const Operand &output : outputs_) {
+    for (size_t i = 0; i < outputs_.size(); ++i) {
         DLDataType dtype;
         int ndim;
         int64_t shape[max_dims];
-        shape_of(output, found, arrays, &dtype, &ndim, shape);
+        shape_of(i, found, attributes, arrays, &dtype, &ndim, shape);
         arrays->append_shape(dtype, ndim, shape);
     }
 }
@@ -246,7 +258,7 @@ std::string Op::explain(nb::tuple inputs, nb::tuple attributes, nb::handle backe
     const nitrix_options options = read_options(name_, backend, threads, variant, mode);
     const AttributeList attribute_list(name_, attributes_, attributes);
     ArrayList arrays;
-    describe(inputs, &arrays);
+    describe(inputs, attribute_list, &arrays);
     return read_json([&](char *buffer, size_t capacity, size_t *needed) {
         return nitrix_explain(name_.c_str(), arrays.tensors(), arrays.size(), attribute_list.data(),
                               attribute_list.size(), &options, buffer, capacity, needed);
@@ -258,7 +270,7 @@ size_t Op::workspace_size(nb::tuple inputs, nb::tuple attributes, nb::handle bac
     const nitrix_options options = read_options(name_, backend, threads, variant, mode);
     const AttributeList attribute_list(name_, attributes_, attributes);
     ArrayList arrays;
-    describe(inputs, &arrays);
+    describe(inputs, attribute_list, &arrays);
     size_t bytes = 0;
     const nitrix_status status = nitrix_workspace_size(name_.c_str(), arrays.tensors(), arrays.size(),
                                                        attribute_list.data(), attribute_list.size(), &options, &bytes);

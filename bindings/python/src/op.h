@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "nitrix/nitrix.h"
+#include "options.h"
 
 namespace nitrix::python {
 
@@ -21,7 +22,7 @@ public:
 
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
-       const std::map<std::string, std::string> &like);
+       const std::map<std::string, std::string> &like, bool shape_by_library, bool free_outputs);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -54,17 +55,20 @@ private:
     void bind_dtype(const Operand &operand, DLDataType dtype, Inference *found) const;
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
-    void shape_of(const Operand &output, const Inference &found, ArrayList *arrays, DLDataType *dtype, int *ndim,
-                  int64_t *shape, const DLTensor *given = nullptr) const; // given: of a free dimension, its extent
-    void read_out(nb::handle out, size_t i, const Inference &found, ArrayList *arrays) const;
+    // given: an output of the caller's, which says what a dimension is that no input has.
+    void shape_of(size_t output, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
+                  DLDataType *dtype, int *ndim, int64_t *shape, const DLTensor *given = nullptr) const;
+    void read_out(nb::handle out, size_t i, const Inference &found, const AttributeList &attributes,
+                  ArrayList *arrays) const;
     // All that explain and workspace_size have in common: inputs, and outputs without memory.
-    void describe(nb::tuple inputs, ArrayList *arrays) const;
+    void describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *arrays) const;
     [[noreturn]] void raise_status(nitrix_status status, const std::string &message, ArrayList *arrays) const;
     std::string signature() const;
 
     std::string name_;
     std::vector<Operand> inputs_, outputs_;
     std::vector<std::string> attributes_, dim_names_;
+    bool shape_by_library_; // no gufunc signature: nitrix_output_shape knows the rule
 };
 
 } // namespace nitrix::python

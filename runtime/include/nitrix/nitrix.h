@@ -177,6 +177,12 @@ NITRIX_API nitrix_status nitrix_call(const char *op, DLTensor *const *arrays, in
                                      const nitrix_attribute *attributes, int32_t n_attributes,
                                      const nitrix_options *options);
 
+/* The shape of output number `output` (from 0) of that call, from the inputs' shapes and the attributes: *ndim entries
+ * of `shape`, which has room for 16. Data pointers may be NULL, and so may the entries of outputs in `arrays`. */
+NITRIX_API nitrix_status nitrix_output_shape(const char *op, DLTensor *const *arrays, int32_t n_arrays,
+                                             const nitrix_attribute *attributes, int32_t n_attributes, int32_t output,
+                                             int64_t *shape, int32_t *ndim);
+
 /* Scratch bytes that the call above would allocate at most with the same options (threads among them); computed from
  * shapes and strides alone, data pointers may be NULL. */
 NITRIX_API nitrix_status nitrix_workspace_size(const char *op, DLTensor *const *arrays, int32_t n_arrays,

@@ -1,0 +1,180 @@
+#include "schedules/common/stencil.h"
+
+namespace nitrix {
+
+using namespace Halide;
+
+static constexpr auto tail = TailStrategy::GuardWithIf;
+
+static Expr size_of(const char *name) { return family::Stencil::shape(name); }
+static Expr round_up(Expr value, int to) { return (value + (to - 1)) / to * to; }
+
+// One zone's reduction: the accumulators of a tile in registers over a block of taps and channels.
+static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vector, int width, int lanes,
+                       int unroll_c) {
+    Stage merge = f.total.update(zone.merge_stage);
+    Stage step = zone.partial.update();
+    zone.partial.bound(vector, 0, width)
+        .compute_at(f.total, zone.blocks[0])
+        .vectorize(vector, lanes)
+        .unroll(vector)
+        .bound_extent(f.cb, 1)
+        .bound_extent(f.tb, 1);
+    if (f.plane) {
+        merge.reorder(vector, zone.blocks[0], zone.blocks[1]);
+        step.reorder(vector, zone.inside[0], zone.inside[1], zone.inside[2], zone.inside[3]);
+    } else {
+        merge.reorder(vector, f.wi, zone.blocks[0], zone.blocks[1]).unroll(f.wi);
+        step.reorder(vector, f.wi, zone.inside[0], zone.inside[1], zone.inside[2], zone.inside[3]).unroll(f.wi);
+        zone.partial.unroll(f.wi);
+    }
+    merge.vectorize(vector, lanes).unroll(vector);
+    step.vectorize(vector, lanes).unroll(vector);
+    for (int level = 0; level < 4; ++level)
+        step.partition(zone.inside[level], Partition::Never);
+    merge.partition(zone.blocks[0], Partition::Never).partition(zone.blocks[1], Partition::Never);
+    if (unroll_c > 1)
+        step.unroll(zone.inside[0], unroll_c);
+}
+
+static void find_nan(family::Stencil &f, Var vector, int width, int lanes, Var row) {
+    f.nan_lane.compute_at(f.nan_row, f.h).vectorize(f.c, lanes, tail);
+    f.nan_lane.update().reorder(f.c, f.nan_in_row, f.h, f.d).vectorize(f.c, lanes, tail);
+    f.nan_k.compute_at(f.y, f.batch);
+    f.nan_near.compute_at(f.y, row);
+    // The test for a near NaN stays in the innermost loop: as few passes through it as can be.
+    f.hits.bound(vector, 0, width)
+        .bound_extent(f.wo, 1)
+        .bound_extent(f.h, 1)
+        .bound_extent(f.d, 1)
+        .bound_extent(f.batch, 1)
+        .compute_at(f.y, f.wo)
+        .vectorize(vector, lanes);
+    Stage search = f.hits.update();
+    if (f.plane)
+        search.reorder(vector, f.hit[0], f.hit[1], f.hit[2], f.hit[3]);
+    else
+        search.reorder(vector, f.wi, f.hit[0], f.hit[1], f.hit[2], f.hit[3]).unroll(f.wi);
+    search.vectorize(vector, width);
+}
+
+static void channels(family::Stencil &f, const family::StencilTile &tile, int lanes) {
+    const int width = tile.vectors * lanes;
+    f.channels(tile, lanes);
+    Var row("row"), wc("wc");
+    f.y.split(f.o, f.oo, f.oi, width, tail)
+        .split(f.w, f.wo, f.wi, tile.positions, tail)
+        .split(f.wo, wc, f.wo, 64, tail) // what a thread of a call with one row takes
+        .fuse(f.h, f.d, row)
+        .reorder(f.oi, f.wi, f.wo, f.oo, wc, row, f.batch)
+        .vectorize(f.oi, lanes, tail)
+        .unroll(f.oi)
+        .parallel(wc)
+        .parallel(row)
+        .partition(f.wo, Partition::Never)
+        .partition(wc, Partition::Never)
+        .partition(row, Partition::Never)
+        .partition(f.oo, Partition::Never);
+    f.k_panel.bound(f.oi, 0, width)
+        .reorder_storage(f.oi, f.c, f.kw, f.kh, f.kd, f.oo, f.batch)
+        .reorder(f.oi, f.c, f.kw, f.kh, f.kd, f.oo, f.batch)
+        .vectorize(f.oi, lanes)
+        .unroll(f.oi)
+        .compute_at(f.y, f.batch)
+        .partition(f.oo, Partition::Always);
+    f.total.bound(f.oi, 0, width)
+        .bound(f.wi, 0, tile.positions)
+        .bound_extent(f.oo, 1)
+        .bound_extent(f.wo, 1)
+        .bound_extent(f.h, 1)
+        .bound_extent(f.d, 1)
+        .bound_extent(f.batch, 1)
+        .compute_at(f.y, f.wo)
+        .vectorize(f.oi, lanes)
+        .unroll(f.oi)
+        .unroll(f.wi);
+    for (family::Stencil::Zone &zone : f.zones) {
+        zone.partial.bound(f.wi, 0, tile.positions)
+            .bound_extent(f.oo, 1)
+            .bound_extent(f.wo, 1)
+            .bound_extent(f.h, 1)
+            .bound_extent(f.d, 1)
+            .bound_extent(f.batch, 1);
+        accumulate(f, zone, f.oi, width, lanes, zone.merge_stage == 0 ? tile.unroll_c : 1);
+    }
+    const Expr c_in = size_of("c_in"), c_out = size_of("c_out");
+    const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
+    const Expr size = cast<int64_t>(f.type.bytes());
+    Expr bytes = size * taps * c_in * round_up(c_out, width);
+    if (f.poisons()) {
+        f.nan_row.compute_at(f.y, f.batch);
+        f.hits.bound(f.wi, 0, tile.positions).bound_extent(f.oo, 1);
+        find_nan(f, f.oi, width, lanes, row);
+        bytes += size * (size_of("spatial0") * size_of("spatial1") + c_in + 64);
+    }
+    f.scratch_bytes = simplify(bytes);
+}
+
+static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes) {
+    constexpr int rows = 16, slices = 8; // of y that share one copy of rows of x
+    const int width = tile.vectors * lanes;
+    f.rows(tile, lanes);
+    Var ho("ho"), hi("hi"), d_o("do"), di("di"), block("block");
+    f.y.split(f.w, f.wo, f.wi, width, tail)
+        .split(f.h, ho, hi, rows, tail)
+        .split(f.d, d_o, di, slices, tail)
+        .fuse(ho, d_o, block)
+        .reorder(f.o, f.wi, f.wo, hi, di, block, f.batch)
+        .vectorize(f.wi, lanes, tail)
+        .unroll(f.wi)
+        .parallel(block)
+        .partition(f.wo, Partition::Never)
+        .partition(hi, Partition::Never)
+        .partition(di, Partition::Never)
+        .partition(block, Partition::Never);
+    f.k_panel.compute_at(f.y, f.batch);
+    if (f.k_is_odd.defined())
+        f.k_is_odd.compute_at(f.y, f.batch);
+    f.x_rows.compute_at(f.y, block).vectorize(f.w, lanes, TailStrategy::RoundUp);
+    f.x_rows.update().reorder(f.x_row, f.h, f.d).specialize(f.x_is_dense).vectorize(f.x_row, lanes, tail);
+    f.total.bound(f.wi, 0, width)
+        .bound_extent(f.wo, 1)
+        .bound_extent(f.h, 1)
+        .bound_extent(f.d, 1)
+        .bound_extent(f.batch, 1)
+        .compute_at(f.y, f.wo)
+        .vectorize(f.wi, lanes)
+        .unroll(f.wi);
+    for (family::Stencil::Zone &zone : f.zones) {
+        zone.partial.bound_extent(f.wo, 1).bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
+        accumulate(f, zone, f.wi, width, lanes, 1);
+    }
+    const auto reach = [](const char *taps, const char *dilation) {
+        return (size_of(taps) - 1) * size_of(dilation) + 1;
+    };
+    const auto span = [&](int block, const char *stride, const char *taps, const char *dilation, const char *size) {
+        return min(block * size_of(stride) + reach(taps, dilation), size_of(size));
+    };
+    const Expr size = cast<int64_t>(f.type.bytes());
+    const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
+    const Expr copied = span(rows, "stride1", "window1", "dilation1", "spatial1") *
+                        span(slices, "stride0", "window0", "dilation0", "spatial0");
+    const Expr row_length = size_of("out2") + size_of("spatial2") + size_of("before2") + reach("window2", "dilation2");
+    Expr bytes = size * copied * (row_length + 2 * width) + size * taps;
+    if (f.poisons()) {
+        f.nan_row.compute_at(f.y, block);
+        find_nan(f, f.wi, width, lanes, hi);
+        bytes += size * (copied + 64);
+    }
+    f.scratch_bytes = simplify(bytes);
+}
+
+void stencil_tile(family::Stencil &f, const family::StencilTile &channel_tile, const family::StencilTile &plane_tile,
+                  int lanes) {
+    if (f.plane)
+        plane(f, plane_tile, lanes);
+    else
+        channels(f, channel_tile, lanes);
+}
+
+} // namespace nitrix
