@@ -198,6 +198,8 @@ BENCHMARKS = {
             Benchmark(op, partial(ell.ragged_cases, Case, op), ell.ragged_call)
             for op in ("semiring_ragged_matmul", "semiring_ragged_rmatvec")
         ),
+        Benchmark("semiring_ell_edge_reduce", partial(ell.edge_cases, Case), ell.edge_call),
+        Benchmark("semiring_ell_edge_reduce_vjp", partial(ell.edge_gradient_cases, Case), ell.edge_gradient_call),
         Benchmark("semiring_conv", _convolution_cases, _convolution_call),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),

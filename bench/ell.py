@@ -126,6 +126,48 @@ def ragged_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, t
     return lambda: nitrix.semiring.semiring_ragged_matmul(*arrays, **options)
 
 
+def edge_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_edge_reduce, with ReLU."""
+    m, d, item = 40_962, 64, np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        own, source = (rng.standard_normal((m, d)).astype(dtype) for _ in range(2))
+        return own, neighbours(6), source
+
+    yield Case(op="semiring_ell_edge_reduce", algebra=algebra, dtype=dtype, size="ico_6 d=64", make=make, quick=True,
+               operations=3.0 * 7 * m * d, bytes=float(m * (3 * d * item + 28)), out_shape=(m, d))  # fmt: skip
+
+
+def edge_gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Forward and backward."""
+    for case in edge_cases(Case, algebra, dtype):
+        yield replace(case, op="semiring_ell_edge_reduce_vjp", operations=4 * case.operations, bytes=3 * case.bytes)
+
+
+def _edge_arguments(nitrix, case, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    own, indices, source = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, own.dtype), indices, len(source))
+    return own, source, ell.indices, np.zeros((), own.dtype)
+
+
+def edge_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    arguments = _edge_arguments(nitrix, case, inputs)
+    reduce, options = nitrix.semiring.semiring_ell_edge_reduce, {"semiring": case.algebra, "threads": threads}
+    return lambda: reduce(*arguments, out=out, **options)
+
+
+def edge_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    arguments = _edge_arguments(nitrix, case, inputs)
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+    y, dy, down = np.empty_like(out), np.ones_like(out), np.empty_like(out)
+
+    def run() -> None:
+        s.semiring_ell_edge_reduce(*arguments, out=y, **options)
+        s.semiring_ell_edge_reduce_vjp(*arguments, y, dy, out=(down, out), **options)
+
+    return run
+
+
 # ---- Peers ----------------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +210,41 @@ def bind_numba(problem) -> tuple[Call, np.ndarray]:
     run = _numba_loop(problem.algebra, problem.threads > 1)
     run(values[:2], indices[:2], b, out[:2])  # compiles
     return lambda: run(values, indices, b, out), out
+
+
+@functools.cache
+def _numba_edges(algebra: str, parallel: bool):
+    import numba
+
+    start, update = {
+        "real": ("0", "s + e"),
+        "tropical_max_plus": ("-np.inf", "max(s, e)"),
+        "tropical_min_plus": ("np.inf", "min(s, e)"),
+    }[algebra]
+    source = f"""
+def run(own, indices, source, out):
+    for i in numba.prange(own.shape[0]):
+        for j in range(own.shape[1]):
+            out[i, j] = {start}
+        for k in range(indices.shape[1]):
+            at = indices[i, k]
+            if at >= 0:
+                for j in range(own.shape[1]):
+                    s, e = out[i, j], max(own[i, j] + source[at, j], 0)
+                    out[i, j] = {update}
+"""
+    space = {"numba": numba, "np": np}
+    exec(source, space)
+    return numba.njit(space["run"], parallel=parallel)
+
+
+def bind_numba_edges(problem) -> tuple[Call, np.ndarray]:
+    """The loops of a factored EdgeConv, by hand."""
+    own, indices, source = problem.inputs
+    out = np.empty_like(problem.out)
+    run = _numba_edges(problem.algebra, problem.threads > 1)
+    run(own[:2], indices[:2], source, out[:2])  # compiles
+    return lambda: run(own, indices, source, out), out
 
 
 def bind_scipy(problem) -> tuple[Call, np.ndarray]:

@@ -350,6 +350,7 @@ PEERS = (
     Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
     Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
     Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("numba", (*TROPICAL, "real"), _bind_ell(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
     Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
     Peer(
         "torch embedding_bag", ("real",), _bind_ell(ell.bind_torch, "torch"), op="semiring_ell_matmul", optional="torch"

@@ -58,29 +58,33 @@ Array section_indices(const Plan &plan, const Plan::Section &section) {
     return view(plan.indices.data() + section.entry, section.rows, section.depth, 2);
 }
 
-TransposedPlans::TransposedPlans(Orchestrator &o, const Call &call, const Array &indices, int64_t n)
-    : n_(n), structure_(o.dry ? nullptr : find_structure(indices)) {
+Plans::Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n, bool transposed)
+    : n_(n), transposed_(transposed), structure_(o.dry ? nullptr : find_structure(indices)) {
     const int64_t m = indices.shape[indices.rank - 2], k = indices.shape[indices.rank - 1];
     if (!can_plan(m, k, n))
         refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": " + std::to_string(m) + " rows of " +
                                              std::to_string(k) + " entries: must be below 2147483648 in all");
     if (o.dry) { // the largest that one can be: a section of one entry of padding in each row, and all entries
         made_.emplace();
-        made_->sections.push_back({0, n, 0, 1});
-        const int64_t bytes = 4 * (2 * 2 * m * k + 3 * n) + 8 * (n + 1) + 8 * m * k;
+        made_->sections.push_back({0, transposed ? n : m, 0, 1});
+        const int64_t bytes = 4 * (2 * 2 * m * k + 3 * (n + m)) + 8 * (n + m + 1) + 8 * m * k;
         o.scratch(DType::u8, &bytes, 1);
     }
 }
 
-const Plan &TransposedPlans::of(const Array &item) {
-    if (structure_ && structure_->columns() == n_ && structure_->tensor().ndim == 2)
-        return structure_->transposed();
+const Plan &Plans::of(const Array &item) {
+    if (structure_ && structure_->tensor().ndim == 2) {
+        if (!transposed_)
+            return structure_->by_row();
+        if (structure_->columns() == n_)
+            return structure_->transposed();
+    }
     if (!made_ || (item.data && made_for_ != item.data)) {
         Array matrix = item;
         matrix.rank = 2;
         std::copy(item.shape + item.rank - 2, item.shape + item.rank, matrix.shape);
         std::copy(item.strides + item.rank - 2, item.strides + item.rank, matrix.strides);
-        made_ = make_plan(lists_by_column(matrix, n_), {});
+        made_ = make_plan(transposed_ ? lists_by_column(matrix, n_) : lists_by_row(matrix), {});
         made_for_ = item.data;
     }
     return *made_;

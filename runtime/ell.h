@@ -20,14 +20,15 @@ Array section_rows(const Plan &plan, const Plan::Section &section);
 Array section_slots(const Plan &plan, const Plan::Section &section);
 Array section_indices(const Plan &plan, const Plan::Section &section);
 
-// The plan of the transpose of any item of a call's indices: a structure's own, or one made for this call.
-class TransposedPlans {
+// The plan of any item of a call's indices, or of its transpose: a structure's own, or one made for this call.
+class Plans {
 public:
-    TransposedPlans(Orchestrator &o, const Call &call, const Array &indices, int64_t n);
+    Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n, bool transposed);
     const Plan &of(const Array &item); // valid until the next item
 
 private:
     const int64_t n_;
+    const bool transposed_;
     const Structure *const structure_;
     std::optional<Plan> made_;
     const char *made_for_ = nullptr;

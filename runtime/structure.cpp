@@ -296,6 +296,13 @@ void Structure::plan_forward(const Lists &by_row) {
         forward_ = std::make_unique<Plan>(make_plan(by_row, {}, buckets_));
 }
 
+const Plan &Structure::by_row() const {
+    if (forward_)
+        return *forward_;
+    std::call_once(natural_once_, [&] { natural_ = std::make_unique<Plan>(make_plan(lists_by_row(array()), {})); });
+    return *natural_;
+}
+
 const Plan &Structure::transposed() const {
     std::call_once(once_, [&] {
         transposed_ = std::make_unique<Plan>(make_plan(by_column(), column_order_));

@@ -61,6 +61,7 @@ public:
     int64_t columns() const { return n_; }
     // nullptr where rows are best walked as they stand.
     const Plan *forward() const { return forward_.get(); }
+    const Plan &by_row() const;     // forward(), or the rows as they stand: built once, by the first who asks
     const Plan &transposed() const; // built once, by the first who asks
     Array array() const;
     bool has_counts(const Array &counts) const; // int32: of ragged rows
@@ -77,7 +78,8 @@ private:
     DLTensor tensor_;
     std::unique_ptr<Plan> forward_;
     mutable std::vector<int32_t> column_order_; // what suits the cache, if that was looked for
-    mutable std::once_flag once_;
+    mutable std::once_flag once_, natural_once_;
+    mutable std::unique_ptr<Plan> natural_;
     mutable std::unique_ptr<Plan> transposed_;
 };
 

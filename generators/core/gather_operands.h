@@ -37,6 +37,16 @@ void constrain_plan(const Values &values, const Entries &slots, const Entries &i
     rows.dim(1).set_min(0).set_extent(batch);
 }
 
+// Entries (k, r) of a plan alone, and the rows where the results of r belong.
+template <typename Entries, typename Rows>
+void constrain_entries(const Entries &entries, const Rows &rows, const Expr &batch) {
+    entries.dim(0).set_min(0);
+    entries.dim(1).set_min(0).set_extent(rows.dim(0).extent());
+    entries.dim(2).set_min(0).set_extent(batch);
+    rows.dim(0).set_min(0);
+    rows.dim(1).set_min(0).set_extent(batch);
+}
+
 template <typename Out> void constrain_result(const Out &out) {
     for (int d = 0; d < 3; ++d)
         out.dim(d).set_min(0);

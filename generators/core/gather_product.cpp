@@ -67,10 +67,9 @@ void GatherProduct::define() {
     over_all = RDom(0, depth, "over_all");
     over_all.where(present(over_all));
 
-    if (lowering) {
+    if (streams()) {
         maximum(j, i, batch) = negative_infinity(type);
-        maximum(j, i, batch) =
-            exact::ordered_max(maximum(j, i, batch), algebra.combine(value(over_all, i, batch), gathered(over_all)));
+        maximum(j, i, batch) = exact::ordered_max(maximum(j, i, batch), contribution(over_all));
     }
     const auto state_of = [](const Func &f, const std::vector<Expr> &at_) {
         if (f.outputs() == 1)
@@ -97,7 +96,7 @@ void GatherProduct::define() {
         product(j, i, batch) = all[0];
     } else if (algebra.bit_packed()) {
         product(j, i, batch) = cast(type, all[0] != 0);
-    } else if (lowering) {
+    } else if (streams()) {
         product(j, i, batch) = algebra.finalize({maximum(j, i, batch), all[0]});
     } else if (tracks_nan()) {
         const Type bits = Int(type.bits());

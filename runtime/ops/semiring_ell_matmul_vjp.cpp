@@ -39,7 +39,7 @@ struct Item {
 class Gradient {
 public:
     Gradient(Orchestrator &o, const Call &call)
-        : o_(o), call_(call), plans_(o, call, call.arrays[indices], call.dims[call.op->indirect_axis]),
+        : o_(o), call_(call), plans_(o, call, call.arrays[indices], call.dims[call.op->indirect_axis], true),
           row_(o, call.arrays[values]), is_real_(!std::strcmp(call.algebra_name(), "real")),
           is_euclidean_(!std::strcmp(call.algebra_name(), "euclidean")),
           is_tropical_(!std::strncmp(call.algebra_name(), "tropical", 8)) {
@@ -133,7 +133,7 @@ private:
 
     Orchestrator &o_;
     const Call &call_;
-    TransposedPlans plans_;
+    Plans plans_;
     RowOfValues row_;
     const bool is_real_, is_euclidean_, is_tropical_;
     Array quotients_, winner_, part_;

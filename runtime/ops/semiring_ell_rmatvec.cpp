@@ -23,7 +23,7 @@ void rmatvec(Orchestrator &o, const Call &call) {
         return;
     }
     const BroadcastSum all(call, x[Y], 2);
-    TransposedPlans plans(o, call, x[indices], call.dims[call.op->indirect_axis]);
+    Plans plans(o, call, x[indices], call.dims[call.op->indirect_axis], true);
     RowOfValues row(o, x[values]);
     const OutputInParts output(o, x[Y]);
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {

@@ -228,6 +228,69 @@ def semiring_ragged_rmatvec(
     return product
 
 
+_edges: Callable[..., Any] = OPS["semiring_ell_edge_reduce"].call
+_edges_vjp: Callable[..., Any] = OPS["semiring_ell_edge_reduce_vjp"].call
+
+
+def semiring_ell_edge_reduce(
+    own: Array,
+    source: SupportsDLPack,
+    indices: SupportsDLPack,
+    slope: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """Edges of a graph, reduced row by row, none of them ever stored.
+
+    ``y[..., i, j]`` reduces ``act(own[..., i, j] + source[..., indices[..., i, k], j])`` over k in the semiring's
+    monoid: a sum (REAL), the largest or smallest (tropical), the logarithm of a sum of exponentials (LOG) or the root
+    of a sum of squares (EUCLIDEAN). ``act(x)`` is x above 0 and ``slope * x`` elsewhere: a slope of 1 is no activation,
+    0 is ReLU. Padding and rows without edges are as in :func:`semiring_ell_matmul`.
+
+    Parameters
+    ----------
+    own : (..., m, d)
+    source : (..., n, d)
+    indices : (..., m, k)
+    slope : (...)
+        An array without dimensions, or one number for each item of a batch; of the dtype of the others.
+    """
+    name = algebra_name(semiring)
+    reduced: Array = _edges((own, source, indices, slope), (name,), out, backend, threads, None, mode)
+    return reduced
+
+
+def semiring_ell_edge_reduce_vjp(
+    own: Array,
+    source: SupportsDLPack,
+    indices: SupportsDLPack,
+    slope: SupportsDLPack,
+    y: SupportsDLPack,
+    dy: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array]:
+    """The gradients of ``sum(dy * y)`` for own and source, with ``y = semiring_ell_edge_reduce(...)``.
+
+    An edge passes on ``dy * (dy/de) * act'``: dy/de is 1 for REAL, the softmax ``exp(e - y)`` for LOG, ``e / y`` for
+    EUCLIDEAN (0 where y is), 1 at the first edge that attains y for the tropical algebras. ``act'(0)`` is the slope.
+    """
+    name = algebra_name(semiring)
+    arrays = (own, source, indices, slope, y, dy)
+    gradients: tuple[Array, Array] = _edges_vjp(arrays, (name,), out, backend, threads, None, mode)
+    return gradients
+
+
+FUNCTIONS[semiring_ell_edge_reduce] = (OPS["semiring_ell_edge_reduce"], {"semiring": REAL})
+FUNCTIONS[semiring_ell_edge_reduce_vjp] = (OPS["semiring_ell_edge_reduce_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ragged_matmul] = (OPS["semiring_ragged_matmul"], {"semiring": REAL})
 FUNCTIONS[semiring_ragged_rmatvec] = (OPS["semiring_ragged_rmatvec"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_rmatvec] = (OPS["semiring_ell_rmatvec"], {"semiring": REAL})

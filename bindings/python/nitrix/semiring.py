@@ -47,6 +47,8 @@ __all__ = [
     "reference_semiring_ell_rmatvec",
     "reference_semiring_matmul",
     "semiring_conv",
+    "semiring_ell_edge_reduce",
+    "semiring_ell_edge_reduce_vjp",
     "semiring_ell_matmul",
     "semiring_ell_matmul_vjp",
     "semiring_ell_rmatvec",
@@ -355,6 +357,8 @@ FUNCTIONS[reference_semiring_conv] = (OPS["semiring_conv"], {"backend": "naive"}
 from nitrix._semiring_ell import (  # noqa: E402
     reference_semiring_ell_matmul,
     reference_semiring_ell_rmatvec,
+    semiring_ell_edge_reduce,
+    semiring_ell_edge_reduce_vjp,
     semiring_ell_matmul,
     semiring_ell_matmul_vjp,
     semiring_ell_rmatvec,

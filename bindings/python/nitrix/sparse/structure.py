@@ -1,5 +1,6 @@
 """Matrices in ELL form: made from what users have, masked, padded, made dense."""
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,6 +11,9 @@ from nitrix._nitrix import make_structure
 from nitrix.semiring import SEMIRINGS, Semiring, algebra_name
 
 PADDING = -1
+
+# Structures that are alive, by id: an ELL made from another one's indices shares them.
+_structures: "weakref.WeakValueDictionary[int, np.ndarray]" = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +72,12 @@ def _checked(indices: np.ndarray, n_cols: int) -> np.ndarray:
     """An int32 copy that cannot be written, with every negative index as -1: a structure, which ops recognise."""
     if indices.dtype.kind not in "iu":
         raise TypeError(f"ELL: indices is {indices.dtype}, must be integers")
+    if _structures.get(id(indices)) is indices and indices.max(initial=PADDING) < n_cols:
+        return indices
     if indices.dtype not in (np.int32, np.int64):
         indices = indices.astype(np.int64, casting="safe")
     structure: np.ndarray = make_structure(indices, n_cols)
+    _structures[id(structure)] = structure
     return structure
 
 
