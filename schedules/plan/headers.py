@@ -3,7 +3,7 @@
 import re
 import textwrap
 
-from .manifest import Attribute, Op
+from .manifest import INPUT_ROLES, Attribute, Op
 
 C_TYPES = {"int": "int64_t ", "float": "double ", "string": "const char *"}
 
@@ -14,7 +14,7 @@ def _attributes(op: Op) -> list[Attribute]:
 
 
 def _parameters(op: Op) -> list[str]:
-    arrays = [f"{'const ' if a.role == 'input' else ''}DLTensor *{a.name.lower()}" for a in op.arguments]
+    arrays = [f"{'const ' if a.role in INPUT_ROLES else ''}DLTensor *{a.name.lower()}" for a in op.arguments]
     plain = []
     for a in _attributes(op):
         if a.type == "ints":
