@@ -46,34 +46,53 @@ struct Orders {
     std::vector<int32_t> rows, columns;
 };
 
-// Breadth first: a row, then the rows that share a column with it. Neighbours come close to each other.
+// Patches of neighbours: breadth first from a row until there are `patch` of them, then from the row that has waited
+// longest at the edge of one. A patch and what surrounds it fit into the cache however wide the graph is.
 Orders neighbours_first(const Lists &by_row, const Lists &by_column) {
+    constexpr size_t patch = 256;
+    constexpr int64_t hub = 64; // a column with more rows is followed once: else many such would take forever
     const size_t m = by_row.starts.size() - 1, n = by_column.starts.size() - 1;
     Orders orders;
     orders.rows.reserve(m);
     orders.columns.reserve(n);
     std::vector<bool> row_seen(m), column_seen(n);
-    for (size_t seed = 0; seed < m; ++seed) {
-        if (row_seen[seed])
-            continue;
-        row_seen[seed] = true;
-        orders.rows.push_back(static_cast<int32_t>(seed));
-        for (size_t next = orders.rows.size() - 1; next < orders.rows.size(); ++next) {
-            const size_t row = static_cast<size_t>(orders.rows[next]);
+    std::vector<int32_t> waiting, near;
+    size_t oldest = 0, unseen = 0;
+    const auto meet = [&](size_t row) {
+        if (!row_seen[row] && near.size() < 8 * patch) { // enough to go on from, however many there are
+            row_seen[row] = true;
+            near.push_back(static_cast<int32_t>(row));
+        }
+    };
+    while (orders.rows.size() < m) {
+        while (oldest < waiting.size() && row_seen[static_cast<size_t>(waiting[oldest])])
+            ++oldest;
+        while (oldest == waiting.size() && row_seen[unseen])
+            ++unseen;
+        near.clear();
+        meet(oldest < waiting.size() ? static_cast<size_t>(waiting[oldest]) : unseen);
+        size_t next = 0;
+        for (; next < near.size() && next < patch; ++next) {
+            const size_t row = static_cast<size_t>(near[next]);
+            orders.rows.push_back(near[next]);
             for (int64_t e = by_row.starts[row]; e < by_row.starts[row + 1]; ++e) {
                 const size_t column = static_cast<size_t>(by_row.indices[static_cast<size_t>(e)]);
-                if (column_seen[column])
-                    continue;
-                column_seen[column] = true;
-                orders.columns.push_back(static_cast<int32_t>(column));
-                for (int64_t f = by_column.starts[column]; f < by_column.starts[column + 1]; ++f) {
-                    const size_t other = static_cast<size_t>(by_column.indices[static_cast<size_t>(f)]);
-                    if (!row_seen[other]) {
-                        row_seen[other] = true;
-                        orders.rows.push_back(static_cast<int32_t>(other));
-                    }
+                const int64_t first = by_column.starts[column], last = by_column.starts[column + 1];
+                const bool known = column_seen[column];
+                if (!known) {
+                    column_seen[column] = true;
+                    orders.columns.push_back(static_cast<int32_t>(column));
                 }
+                if (m == n) // a graph: the column is a row too
+                    meet(column);
+                else if (!known || last - first <= hub)
+                    for (int64_t f = first; f < last; ++f)
+                        meet(static_cast<size_t>(by_column.indices[static_cast<size_t>(f)]));
             }
+        }
+        for (; next < near.size(); ++next) {
+            row_seen[static_cast<size_t>(near[next])] = false;
+            waiting.push_back(near[next]);
         }
     }
     for (size_t column = 0; column < n; ++column)

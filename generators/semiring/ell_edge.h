@@ -6,10 +6,10 @@
 
 namespace nitrix::ell {
 
-// A slope of 0 gives 0 whatever x is: 0 * inf would be NaN. A NaN stays one.
+// A NaN fails the comparison and stays. A slope of 0 gives 0 whatever x is: 0 * -inf would be NaN.
 inline Expr edge(const Expr &own, const Expr &source, const Expr &slope) {
-    const Expr x = own + source, flat = slope == zero(x.type()) && !exact::is_nan(x);
-    return Halide::select(x > zero(x.type()), x, flat, zero(x.type()), x * slope);
+    const Expr x = own + source, none = zero(x.type());
+    return Halide::select(x <= none, Halide::select(slope == none, none, x * slope), x);
 }
 
 struct EdgeTerm {
