@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
+import ell
 import numpy as np
 
 
@@ -256,6 +258,15 @@ BENCHMARKS = {
         Benchmark("semiring_matmul_partial", _square_cases("semiring_matmul_partial", 1), _partial_call),
         Benchmark("semiring_matmul_merge", _state_cases("semiring_matmul_merge", 2), _merge_call),
         Benchmark("semiring_matmul_finalize", _state_cases("semiring_matmul_finalize", 1), _finalize_call),
+        Benchmark("semiring_ell_matmul", partial(ell.cases, Case), ell.call),
+        Benchmark("semiring_ell_rmatvec", partial(ell.transposed_cases, Case), ell.transposed_call),
+        Benchmark("semiring_ell_matmul_vjp", partial(ell.gradient_cases, Case), ell.gradient_call),
+        *(
+            Benchmark(op, partial(ell.ragged_cases, Case, op), ell.ragged_call)
+            for op in ("semiring_ragged_matmul", "semiring_ragged_rmatvec")
+        ),
+        Benchmark("semiring_ell_edge_reduce", partial(ell.edge_cases, Case), ell.edge_call),
+        Benchmark("semiring_ell_edge_reduce_vjp", partial(ell.edge_gradient_cases, Case), ell.edge_gradient_call),
         Benchmark("semiring_conv", _convolution_cases, _convolution_call),
         Benchmark("semiring_conv_vjp", _convolution_gradient_cases, _convolution_gradient_call),
         # Forward and backward.

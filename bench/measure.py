@@ -75,7 +75,7 @@ def measure(
     variant = nitrix.last_variant()
 
     calls, results, absent = {OURS: ours}, {}, {}
-    problem = Problem(case.algebra, *inputs, out, threads)
+    problem = Problem(case.algebra, inputs[0], inputs[-1], out, threads, inputs, case.op)
     entered = {}
     for peer in PEERS:
         if case.op != peer.op or case.algebra not in peer.algebras or (peer.optional and peer.optional not in optional):

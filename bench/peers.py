@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import ell
 import numpy as np
 from blas import Absent, mkl, open_blas
 
@@ -24,6 +25,9 @@ class Problem:
     b: np.ndarray
     out: np.ndarray
     threads: int
+    inputs: tuple[np.ndarray, ...] = ()
+    """All of the op's, where they are not two."""
+    op: str = "semiring_matmul"
 
     @property
     def dtype(self) -> str:
@@ -263,6 +267,14 @@ def _bind_numpy_merge(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _bind_ell(bind: Callable[[Problem], tuple[Call, np.ndarray]], library: str):
+    def checked(problem: Problem) -> tuple[Call, np.ndarray]:
+        _require(library)
+        return bind(problem)
+
+    return checked
+
+
 def _single_channel(problem: Problem) -> None:
     if problem.a.shape[-1] != 1 or problem.out.shape[-1] != 1:
         raise DoesNotApply
@@ -359,6 +371,21 @@ PEERS = (
     Peer("NumPy", STRICT, _bind_numpy_merge, op="semiring_matmul_merge"),
     Peer("NumPy", STRICT, _bind_numpy_finalize, op="semiring_matmul_finalize"),
     Peer("OpenBLAS", ("real",), _bind_open_blas, op="semiring_matmul_partial"),
+    Peer(
+        "numba",
+        (*TROPICAL, "real", "euclidean", "boolean"),
+        _bind_ell(ell.bind_numba, "numba"),
+        op="semiring_ell_matmul",
+    ),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("numba", (*TROPICAL, "real"), _bind_ell(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
+    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
+    Peer(
+        "torch embedding_bag", ("real",), _bind_ell(ell.bind_torch, "torch"), op="semiring_ell_matmul", optional="torch"
+    ),
     Peer("NumPy", ("real",), _bind_blas_gradient, op="semiring_matmul_vjp"),
     Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
     Peer("exp-matmul", ("log",), _bind_exp_matmul_gradient, op="semiring_matmul_vjp", safe=False, tolerance=1e-3),

@@ -36,14 +36,14 @@ def call(
     function = getattr(importlib.import_module(f"nitrix.{entry['area']}"), cell.op)
     algebra = {"semiring": cell.algebra} if cell.algebra else {}
     states = [a["name"] for a in entry["arguments"] if a["role"] == "state"]
-    arrays = [a["name"] for a in entry["arguments"] if a["role"] == "input"]
+    arrays = [a["name"] for a in entry["arguments"] if a["role"] in ("input", "structure")]
     named = {n: a for n, a in inputs.items() if n not in arrays and n.removesuffix("_2") not in states}
-    options = {n: a.item() if a.dtype.kind == "U" else a.tolist() for n, a in named.items()}
+    options = {n: a.item() if a.dtype.kind == "U" or n == "n_cols" else a.tolist() for n, a in named.items()}
     if variant is not None:
         options["variant"] = variant
     given = _grouped(states, {n: a for n, a in inputs.items() if n not in named})
     results = function(*given.values(), **algebra, **options, **more)
-    outputs = [a for a in entry["arguments"] if a["role"] != "input" and a["name"] not in given]
+    outputs = [a for a in entry["arguments"] if a["role"] not in ("input", "structure") and a["name"] not in given]
     names = [a["name"] for a in outputs]
     if outputs[-1]["role"] == "state":
         names += [f"{names[-1]}_{i}" for i in range(2, len(results) + 1)]

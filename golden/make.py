@@ -29,7 +29,7 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name, array in arrays.items():
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(member, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3
             archive.writestr(info, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)

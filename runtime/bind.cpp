@@ -8,6 +8,7 @@
 #include "call.h"
 #include "environment.h"
 #include "error.h"
+#include "indices.h"
 
 namespace nitrix {
 
@@ -198,7 +199,10 @@ static void bind_dtype(Call &call, int n_arrays) {
         if (!call.arrays[i].given)
             continue;
         const DType got = call.arrays[i].dtype;
-        if (a.dtype >= 0) {
+        if (a.dtype == index_dtype) {
+            if (got != DType::i32 && got != DType::i64)
+                refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be int32 or int64");
+        } else if (a.dtype >= 0) {
             if (got != static_cast<DType>(a.dtype))
                 refuse_type(where(op, a.name) + "dtype is " + dtype_name(got) + ", must be " +
                             dtype_name(static_cast<DType>(a.dtype)));
@@ -420,6 +424,9 @@ void bind_call(const Request &request, bool has_data, Call &call) {
     bind_start(request, n, has_data, call);
     bind_shapes(call);
     read_options(request.options, call.options);
+    if (op.indirect_axis >= 0 && has_data)
+        check_indices(call);
+    narrow_indices(call);
     for (int o = op.n_inputs; has_data && o < n; ++o) {
         const char *const name = op.arguments[o].name;
         if (!call.arrays[o].given)

@@ -55,7 +55,7 @@ Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
 }
 
 void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array> arrays,
-                        const AttributeValue *attributes) {
+                        const AttributeValue *attributes, bool whole) {
     Call inner;
     inner.op_index = find_op(op);
     inner.op = &ops[inner.op_index];
@@ -69,6 +69,8 @@ void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array
     inner.options = call_.options;
     if (const uint64_t budget = call_.options.budget) // what this op holds itself, its parts cannot have; 0 is no limit
         inner.options.budget = budget > own_bytes_ ? budget - own_bytes_ : 1;
+    if (!whole && inner.options.mode == NITRIX_MODE_VERIFY)
+        inner.options.mode = NITRIX_MODE_ON;
     if (dry) {
         kernel_bytes_ = std::max(kernel_bytes_, workspace_bytes(inner));
         return;

@@ -11,18 +11,21 @@ namespace nitrix {
 enum class DType : uint8_t { f32, f64, i32, i64, u8 };
 constexpr int n_dtypes = 5;
 
-enum class Role : uint8_t { input, output, residual };
+enum class Role : uint8_t { input, output, residual, structure };
 
 constexpr int max_core = 8;        // core dimensions of one array
 constexpr int max_dims = 24;       // numbers that describe the shape of a call: core dimensions, then derived ones
 constexpr int max_arguments = 16;  // arrays of one op
 constexpr int max_attributes = 16; // of one op, its algebra aside
 
+constexpr int any_dtype = -1;   // of an argument: the dtype of the call
+constexpr int index_dtype = -2; // int32 or int64; a kernel sees int32
+
 struct Argument {
     const char *name;
     const char *doc;
     Role role;
-    int dtype; // a DType, or -1: the dtype of the call
+    int dtype; // a DType, any_dtype or index_dtype
     bool optional;
     int rank; // core dimensions
     int dims[max_core];
@@ -99,8 +102,11 @@ struct Op {
     int n_refusals;
     const Composition *composition; // nullptr: variants serve the op
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
-    const ShapeRule *shape;         // nullptr: the signature is the rule
-    int n_derived;                  // dims after the named core dimensions: the kernel takes them as int32 scalars
+    // Of a planned op: computes the call by helpers of the variant's target, or gives false to leave it to the variant.
+    bool (*serve)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int indirect_axis;      // the dimension that arguments of role structure hold indices into; -1: none
+    const ShapeRule *shape; // nullptr: the signature is the rule
+    int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars
 };
 
 struct Algebra {

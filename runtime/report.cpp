@@ -24,9 +24,12 @@ static void copy_out(const std::string &text, char *buffer, size_t capacity, siz
 }
 
 static void write_argument(Json &json, const Op &op, const Argument &a) {
-    static const char *const roles[] = {"input", "output", "residual"};
+    static const char *const roles[] = {"input", "output", "residual", "structure"};
     json.open('{').field("name", a.name).field("role", roles[static_cast<int>(a.role)]);
-    json.field("dtype", a.dtype < 0 ? "T" : dtype_name(static_cast<DType>(a.dtype))).field("doc", a.doc);
+    const char *const dtype = a.dtype == any_dtype     ? "T"
+                              : a.dtype == index_dtype ? "index"
+                                                       : dtype_name(static_cast<DType>(a.dtype));
+    json.field("dtype", dtype).field("doc", a.doc);
     json.field("optional", a.optional).field("like", a.like < 0 ? "" : op.arguments[a.like].name).key("dims").open('[');
     for (int d = 0; d < a.rank; ++d)
         json.value(op.dims[a.dims[d]]);
@@ -44,7 +47,8 @@ static void write_op(Json &json, int index) {
         .field("area", op.area)
         .field("doc", op.doc)
         .field("signature", op.signature)
-        .field("shape_by_library", op.shape != nullptr);
+        .field("shape_by_library", op.shape != nullptr)
+        .field("indirect_axis", op.indirect_axis < 0 ? "" : op.dims[op.indirect_axis]);
     json.key("arguments").open('[');
     for (int i = 0; i < op.n_arguments; ++i)
         write_argument(json, op, op.arguments[i]);

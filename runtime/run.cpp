@@ -217,6 +217,8 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
 }
 
 void run_and_finish(const Call &call, const Variant &variant, KernelContext &kernel) {
+    if (call.op->serve && call.op->serve(call, variant, kernel))
+        return;
     run_kernels(call, variant, kernel);
     if (call.op->finish)
         call.op->finish(call, variant, kernel);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <new>
 
 #include "context.h"
 
@@ -15,5 +17,23 @@ constexpr size_t scratch_blocks(int threads) { return 8 + 4 * static_cast<size_t
 
 void *scratch_allocate(KernelContext &kernel, size_t bytes);
 void scratch_release(KernelContext &kernel, void *memory);
+
+// A block that is given back at the end of a scope. Throws std::bad_alloc.
+class Scratch {
+public:
+    Scratch(KernelContext &kernel, int64_t bytes)
+        : kernel_(kernel), memory_(scratch_allocate(kernel, static_cast<size_t>(bytes))) {
+        if (!memory_)
+            throw std::bad_alloc();
+    }
+    ~Scratch() { scratch_release(kernel_, memory_); }
+    Scratch(const Scratch &) = delete;
+    Scratch &operator=(const Scratch &) = delete;
+    char *data() const { return static_cast<char *>(memory_); }
+
+private:
+    KernelContext &kernel_;
+    void *memory_;
+};
 
 } // namespace nitrix

@@ -5,6 +5,8 @@
 // rounding = "fused"
 // priority = 30
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
@@ -26,8 +28,8 @@ static void stencil(family::Stencil &f, int lanes) {
 
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 16, lanes); }
 
-static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles,
-                                     search_blocks, whole_vectors,   stencil,     stencil_gradient};
+static const ScheduleTable avx512 = {"avx512",        &naive_schedule, contraction, stream_tiles, search_blocks,
+                                   whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

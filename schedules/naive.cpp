@@ -13,6 +13,8 @@
 #include "generators/core/stencil.h"
 #include "generators/core/stencil_gradient.h"
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/schedule.h"
 
 namespace nitrix {
@@ -35,6 +37,10 @@ static void log_sum_exp(family::LogSumExp &f, int) {
 }
 
 static void pointwise(family::Pointwise &, int) {}
+
+static void gather_product(family::GatherProduct &f, int) { gather_one_by_one(f); }
+
+static void gather_dot(family::GatherDot &f, int) { dot_one_by_one(f); }
 
 static void stencil(family::Stencil &f, int) {
     f.whole();
@@ -62,8 +68,8 @@ static void stencil_gradient(family::StencilGradient &f, int) {
         copy.of.compute_at(f.out, f.rest.back());
 }
 
-const ScheduleTable naive_schedule = {"naive",    nullptr,   contraction, log_sum_exp,
-                                      refinement, pointwise, stencil,     stencil_gradient};
+const ScheduleTable naive_schedule = {"naive",   nullptr,        contraction, log_sum_exp, refinement,
+                                      pointwise, gather_product, gather_dot,  stencil,     stencil_gradient};
 static const ScheduleRegistration registration(naive_schedule);
 
 } // namespace nitrix

@@ -5,6 +5,8 @@
 // rounding = "unfused"
 // priority = 10
 #include "schedules/common/contraction.h"
+#include "schedules/common/gather_dot.h"
+#include "schedules/common/gather_product.h"
 #include "schedules/common/log_sum_exp.h"
 #include "schedules/common/pointwise.h"
 #include "schedules/common/refinement.h"
@@ -24,8 +26,8 @@ static void stencil(family::Stencil &f, int lanes) {
 
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
 
-static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles,
-                                    search_blocks, whole_vectors,   stencil,     stencil_gradient};
+static const ScheduleTable sse41 = {"sse41",        &naive_schedule, contraction, stream_tiles, search_blocks,
+                                   whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

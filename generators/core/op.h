@@ -8,6 +8,8 @@
 
 #include "generators/core/algebra.h"
 #include "generators/core/contraction.h"
+#include "generators/core/gather_dot.h"
+#include "generators/core/gather_product.h"
 #include "generators/core/log_sum_exp.h"
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
@@ -55,6 +57,16 @@ protected:
     void schedule_with(family::Refinement &f) {
         find_row(schedule_named(schedule_name), &ScheduleTable::refinement)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::GatherProduct &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::gather_product)(f, lanes(f.type));
+        write_facts(f.scratch_bytes);
+    }
+
+    void schedule_with(family::GatherDot &f) {
+        find_row(schedule_named(schedule_name), &ScheduleTable::gather_dot)(f, lanes(f.type));
+        write_facts(Halide::cast<int64_t>(0));
     }
 
     void schedule_with(family::Stencil &f) {

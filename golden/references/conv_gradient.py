@@ -14,9 +14,9 @@ from golden.references import Arrays, Reference, conv, semiring
 
 ALGEBRAS = dict.fromkeys(("real", "tropical_max_plus", "tropical_min_plus", "euclidean", "log"), ("float32", "float64"))
 CASES = (
-    "plain_1d", "plain_2d", "plain_3d", "valid_2d", "plane_1d", "plane_2d", "plane_3d", "stride_same_even", "stride_valid",
-    "dilation", "plane_dilation", "pairs", "pointwise", "one_pixel", "kernel_larger_same", "stride_larger", "nowhere_near",
-    "blocks_of_taps_plane", "ties_channels", "ties_plane",
+    "plain_1d", "plain_2d", "plain_3d", "valid_2d", "plane_1d", "plane_2d", "plane_3d", "stride_same_even",
+    "stride_valid", "dilation", "plane_dilation", "pairs", "pointwise", "one_pixel", "kernel_larger_same",
+    "stride_larger", "nowhere_near", "blocks_of_taps_plane", "ties_channels", "ties_plane",
 )  # fmt: skip
 
 

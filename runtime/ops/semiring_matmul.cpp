@@ -39,23 +39,6 @@ Array as_array(DType dtype, const Matrix &m) {
     return as_array(dtype, m.data, {m.rows, m.columns}, {m.row_stride, m.column_stride});
 }
 
-class Scratch {
-public:
-    Scratch(KernelContext &kernel, int64_t bytes)
-        : kernel_(kernel), memory_(scratch_allocate(kernel, static_cast<size_t>(bytes))) {
-        if (!memory_)
-            throw std::bad_alloc();
-    }
-    ~Scratch() { scratch_release(kernel_, memory_); }
-    Scratch(const Scratch &) = delete;
-    Scratch &operator=(const Scratch &) = delete;
-    char *data() const { return static_cast<char *>(memory_); }
-
-private:
-    KernelContext &kernel_;
-    void *memory_;
-};
-
 template <typename Bits> class Streaming {
 public:
     Streaming(const Call &call, const Variant &variant, KernelContext &kernel, Bits mark)

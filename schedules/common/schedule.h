@@ -7,6 +7,8 @@ namespace nitrix {
 
 namespace family {
 class Contraction;
+class GatherDot;
+class GatherProduct;
 class LogSumExp;
 struct Pointwise;
 class Refinement;
@@ -21,6 +23,8 @@ struct ScheduleTable {
     void (*log_sum_exp)(family::LogSumExp &op, int lanes) = nullptr;
     void (*refinement)(family::Refinement &op, int lanes) = nullptr;
     void (*pointwise)(family::Pointwise &op, int lanes) = nullptr;
+    void (*gather_product)(family::GatherProduct &op, int lanes) = nullptr;
+    void (*gather_dot)(family::GatherDot &op, int lanes) = nullptr;
     void (*stencil)(family::Stencil &op, int lanes) = nullptr;
     void (*stencil_gradient)(family::StencilGradient &op, int lanes) = nullptr;
 };

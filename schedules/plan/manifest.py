@@ -12,6 +12,8 @@ FAMILIES = (
     "log_sum_exp",
     "refinement",
     "pointwise",
+    "gather_product",
+    "gather_dot",
     "stencil",
     "stencil_gradient",
     "gather_reduce",
@@ -27,7 +29,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
-    "flops", "test", "benchmark", "attributes_of",
+    "flops", "test", "benchmark", "attributes_of", "planned", "free_outputs",
 }  # fmt: skip
 
 
@@ -89,6 +91,7 @@ class Op:
     backward: str | None = None
     orchestrated: bool = False
     composed: bool = False  # by runtime/ops/<name>.cpp, of calls of other ops; no kernel of its own
+    planned: bool = False  # runtime/ops/<name>.cpp may serve a call by helpers instead of its kernel
     internal: bool = False  # a kernel for other ops: no function of its own in C or Python
     refuses: tuple[tuple[str, str], ...] = ()  # algebras that make no sense here, and why
     shape_function: str | None = None  # where a gufunc signature does not say it all
@@ -142,7 +145,7 @@ def _one_of(where: str, value: object, known: tuple[str, ...] | list[str]) -> No
         _fail(where, f"got {value!r}", f"write one of {', '.join(map(repr, known))}")
 
 
-def parse_shape(where: str, shape: str) -> list[tuple[str, ...]]:
+def parse_shape(where: str, shape: str, bound_by_inputs: bool = True) -> list[tuple[str, ...]]:
     """'(m,k),(k,n)->(m,n)' -> [('m','k'), ('k','n'), ('m','n')]."""
     group = r"\(\s*(?:[a-z]\w*\s*(?:,\s*[a-z]\w*\s*)*)?\)"
     if not re.fullmatch(rf"{group}(,{group})*->{group}(,{group})*", shape.replace(" ", "")):
@@ -153,7 +156,7 @@ def parse_shape(where: str, shape: str) -> list[tuple[str, ...]]:
     known = {d for g in parsed[:inputs] for d in g}
     for dims in parsed[inputs:]:
         for d in dims:
-            if d not in known:
+            if bound_by_inputs and d not in known:
                 _fail(where, f"output dimension {d!r} is in no input", f"use one of {', '.join(sorted(known))}")
     return parsed
 
@@ -200,7 +203,8 @@ def _groups(where: str, entry: dict) -> list[tuple[str, ...]]:
             where, "needs one of 'shape' and 'shape_function'", 'write shape = "(m,k),(k,n)->(m,n)" if that says it all'
         )
     if "shape" in entry:
-        groups = parse_shape(where, entry["shape"])
+        # The caller of a helper, and of an op with free_outputs, gives the output.
+        groups = parse_shape(where, entry["shape"], not (entry.get("internal") or entry.get("free_outputs")))
         if len(groups) != len(entry["arguments"]):
             _fail(where, f"shape names {len(groups)} arrays, arguments {len(entry['arguments'])}",
                   "give one group for each")  # fmt: skip
@@ -305,7 +309,8 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str], components:
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""),
         tuple(chosen), tuple(entry["dtypes"]), arguments, attributes, classes, backward,
-        bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("internal")),
+        bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("planned")),
+        bool(entry.get("internal")),
         tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
         entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
     )  # fmt: skip

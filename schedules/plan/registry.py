@@ -40,7 +40,7 @@ def _op_tables(op: Op, algebras: list[str]) -> list[str]:
         raise PlanError(f"{op.name}: shape function {op.shape_function!r} is planned; runtime/shapes does not have it")
     rows = []
     for a in op.arguments:
-        dtype = -1 if a.dtype == "T" else DTYPES.index(a.dtype)
+        dtype = {"T": "any_dtype", "index": "index_dtype"}.get(a.dtype) or str(DTYPES.index(a.dtype))
         names = op.expanded(a)
         spatial = len(names) - len(a.dims) + 1 if len(names) > len(a.dims) else 0
         like = next((i for i, other in enumerate(op.arguments) if other.name == a.like), -1)
@@ -78,10 +78,13 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields.append("true" if op.algebras else "false")
     fields.append(f"flops_{op.name}" if op.flops else "nullptr")
     fields.append(str(op.internal).lower())
-    fields += [f"finish_{op.name}", f"finish_bytes_{op.name}"] if op.orchestrated else ["nullptr", "nullptr"]
+    fields.append(f"finish_{op.name}" if op.orchestrated else "nullptr")
+    fields.append(f"finish_bytes_{op.name}" if op.orchestrated or op.planned else "nullptr")
     fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
     fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
+    fields.append(f"serve_{op.name}" if op.planned else "nullptr")
+    fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
     return f"    {{{', '.join(fields)}}},"
 
@@ -114,6 +117,9 @@ def write_registry(
     for op in ops:
         if op.orchestrated:
             out.append(f"void finish_{op.name}(const Call &, const Variant &, KernelContext &);")
+        if op.planned:
+            out.append(f"bool serve_{op.name}(const Call &, const Variant &, KernelContext &);")
+        if op.orchestrated or op.planned:
             out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
         out += _op_tables(op, algebras)
         if op.flops:

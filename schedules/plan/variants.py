@@ -45,12 +45,14 @@ class Variant:
         """The command line of the generator process, after `-g <op> -f <symbol>`."""
         base = {"x86-64": "x86-64-linux", "arm-64": "arm-64-linux"}[arch]
         features = ["no_runtime", "strict_float", "user_context", "large_buffers", *self.target.halide]
+        # The runtime hands 64-bit indices over as the 32-bit ones that they have been checked to be.
+        own = {"T": self.dtype, "index": "int32"}
         types, arguments = [], self.op.arguments_with(self.algebra)
         for a in arguments:
             if a.role == "state" and not a.component:
                 types.append(f"{a.name}.size={sum(other.generator_name == a.name for other in arguments)}")
             if not a.component:
-                types.append(f"{a.name}.type={self.dtype if a.dtype == 'T' else a.dtype}")
+                types.append(f"{a.name}.type={own.get(a.dtype, a.dtype)}")
         algebra = [f"algebra={self.algebra}"] if self.algebra else []
         shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
         return [

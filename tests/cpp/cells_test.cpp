@@ -47,7 +47,9 @@ struct Arguments {
         pointers.clear();
         for (size_t i = 0; i < shapes.size(); ++i) {
             const Argument &a = op.arguments[i];
-            const DType own = a.dtype < 0 ? dtype : static_cast<DType>(a.dtype);
+            const DType own = a.dtype == any_dtype     ? dtype
+                              : a.dtype == index_dtype ? DType::i64
+                                                       : static_cast<DType>(a.dtype);
             const size_t rank = shapes[i].size();
             strides[i].resize(rank);
             int64_t step = layout == Layout::strided ? 2 : 1;

@@ -53,9 +53,18 @@ inline std::vector<samples::Tensor> make_arguments(const nitrix::Variant &v, con
                 << nitrix_last_error();
             shape.resize(rank);
         }
-        tensors.emplace_back(a.dtype < 0 ? v.dtype : static_cast<nitrix::DType>(a.dtype), shape);
-        if (a.role == nitrix::Role::input) {
-            tensors.back().fill(kind, rng);
+        // Both widths of indices: the wide ones in a transposed layout too.
+        const nitrix::DType index =
+            layout.transposed || !layout.batch.empty() ? nitrix::DType::i64 : nitrix::DType::i32;
+        tensors.emplace_back(a.dtype == nitrix::any_dtype     ? v.dtype
+                             : a.dtype == nitrix::index_dtype ? index
+                                                              : static_cast<nitrix::DType>(a.dtype),
+                             shape);
+        if (a.role == nitrix::Role::input || a.role == nitrix::Role::structure) {
+            if (a.role == nitrix::Role::structure)
+                tensors.back().fill_indices(indexed(op, problem), rng);
+            else
+                tensors.back().fill(kind, rng);
             if (layout.transposed && shape.size() >= 2)
                 tensors.back().store_transposed();
         }

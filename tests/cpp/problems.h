@@ -70,8 +70,11 @@ inline std::vector<Problem> of(const nitrix::Op &op) {
     // Each row gives the op's core dimensions in turn.
     static const int64_t sizes[][4] = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},     {6, 256, 64, 3},
                                        {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2}};
+    // (m, k, n, d) of a gathered product: columns around whole and half tiles, a reduction of several blocks.
+    static const int64_t gathered[][4] = {{1, 1, 1, 1},    {5, 3, 4, 7},     {9, 7, 20, 64}, {3, 300, 33, 129},
+                                          {4, 9, 30, 200}, {130, 2, 11, 17}, {7, 5, 9, 33},  {2, 3, 5, 600}};
     std::vector<Problem> all;
-    for (const auto &s : sizes) {
+    for (const auto &s : op.indirect_axis < 0 ? sizes : gathered) {
         Problem problem;
         for (int i = 0; i < op.n_inputs; ++i) {
             std::vector<int64_t> shape;
@@ -82,6 +85,15 @@ inline std::vector<Problem> of(const nitrix::Op &op) {
         all.push_back(problem);
     }
     return all;
+}
+
+// The size of the dimension that indices of the op point into.
+inline int64_t indexed(const nitrix::Op &op, const Problem &problem) {
+    for (size_t i = 0; i < problem.inputs.size(); ++i)
+        for (size_t d = 0; d < problem.inputs[i].size(); ++d)
+            if (op.arguments[i].dims[d] == op.indirect_axis)
+                return problem.inputs[i][d];
+    return 0;
 }
 
 } // namespace problems

@@ -91,6 +91,14 @@ public:
             }
         }
     }
+    // Indices below `limit`, some of them padding.
+    void fill_indices(int64_t limit, std::mt19937_64 &rng) {
+        const size_t size = static_cast<size_t>(nitrix::dtype_bytes(dtype_)), n = bytes.size() / size;
+        for (size_t i = 0; i < n; ++i) {
+            const int64_t index = rng() % 5 ? static_cast<int64_t>(rng() % static_cast<uint64_t>(limit)) : -1;
+            std::memcpy(&bytes[i * size], &index, size); // little-endian: the lower half comes first
+        }
+    }
     nitrix::DType dtype() const { return dtype_; }
     DLTensor view() {
         static const DLDataType types[] = {

@@ -5,7 +5,7 @@ given. Arrays are never converted behind the caller's back: mixed dtypes and lis
 instead.
 """
 
-from nitrix import semiring
+from nitrix import semiring, sparse
 from nitrix._asking import counters, explain, info, last_variant, workspace_size
 from nitrix._ops import VERSION as __version__
 from nitrix.errors import NitrixBackendFallback, NitrixFallbackError, NitrixVerifyError
@@ -20,5 +20,6 @@ __all__ = [
     "info",
     "last_variant",
     "semiring",
+    "sparse",
     "workspace_size",
 ]

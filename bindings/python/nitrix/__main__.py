@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import nitrix
+from nitrix._ops import INPUT_ROLES
 
 Row = Sequence[object]
 
@@ -58,7 +59,7 @@ def _call(op: dict[str, Any], arrays: list[np.ndarray | None], v: dict[str, Any]
 
 def _dimensions(op: dict[str, Any]) -> list[str]:
     """The names of the core dimensions, those of the output first: m, n, k for a matrix product."""
-    order = sorted(op["arguments"], key=lambda a: a["role"] == "input")
+    order = sorted(op["arguments"], key=lambda a: a["role"] in INPUT_ROLES)
     return list(dict.fromkeys(d for a in order for d in a["dims"]))
 
 
@@ -90,14 +91,16 @@ def _inputs(
     random = np.random.default_rng(seed)
     arrays: list[np.ndarray | None] = []
     for a in op["arguments"]:
-        if a["role"] != "input":
+        if a["role"] not in INPUT_ROLES:
             continue
         if a["optional"] or (a["algebras"] and algebra not in a["algebras"]):
             arrays.append(None)
             continue
         shape = [sizes[d] for d in a["dims"]]
-        own = np.dtype(dtype if a["dtype"] == "T" else a["dtype"])
-        if seed is None:
+        own = np.dtype({"T": dtype, "index": "int32"}.get(a["dtype"], a["dtype"]))
+        if a["role"] == "structure" and seed is not None:
+            arrays.append(random.integers(-1, sizes[op["indirect_axis"]], shape).astype(own))
+        elif seed is None:
             arrays.append(np.broadcast_to(np.zeros((), own), shape))
         elif own.kind == "f":
             arrays.append(random.standard_normal(shape).astype(own))

@@ -6,10 +6,12 @@ from typing import Any
 
 from nitrix import _nitrix
 
+INPUT_ROLES = ("input", "structure")
+
 
 def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
-    inputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] == "input"]
-    outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] != "input"]
+    inputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] in INPUT_ROLES]
+    outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] not in INPUT_ROLES]
     # An op over algebras takes its algebra as one more attribute.
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]
@@ -17,7 +19,10 @@ def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     # A component of a state that only some algebras have.
     algebras = {a["name"]: a["algebras"] for a in entry["arguments"] if a["algebras"]}
     by_library: bool = entry["shape_by_library"]
-    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, by_library, algebras)
+    # A dimension that no input has: then the caller gives the output.
+    known = {d for _, dims, _ in inputs for d in dims}
+    free = not by_library and any(d not in known for _, dims, _ in outputs for d in dims)
+    return _nitrix.Op(entry["name"], inputs, outputs, attributes, optional, like, by_library, algebras, free)
 
 
 _info = json.loads(_nitrix.info())

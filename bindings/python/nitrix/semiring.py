@@ -48,8 +48,15 @@ __all__ = [
     "Semiring",
     "reference_semiring_conv",
     "semiring_conv_vjp",
+    "reference_semiring_ell_matmul",
+    "reference_semiring_ell_rmatvec",
     "reference_semiring_matmul",
     "semiring_conv",
+    "semiring_ell_edge_reduce",
+    "semiring_ell_edge_reduce_vjp",
+    "semiring_ell_matmul",
+    "semiring_ell_matmul_vjp",
+    "semiring_ell_rmatvec",
     "semiring_matmul",
     "semiring_matmul_argmax",
     "semiring_matmul_carry",
@@ -57,6 +64,8 @@ __all__ = [
     "semiring_matmul_merge",
     "semiring_matmul_partial",
     "semiring_matmul_vjp",
+    "semiring_ragged_matmul",
+    "semiring_ragged_rmatvec",
     *(name.upper() for name in SEMIRINGS),
 ]
 
@@ -528,3 +537,16 @@ def reference_semiring_conv(
 FUNCTIONS[semiring_conv_vjp] = (OPS["semiring_conv_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_conv] = (OPS["semiring_conv"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_conv] = (OPS["semiring_conv"], {"backend": "naive"})
+
+# Below, because they take the algebras from here.
+from nitrix._semiring_ell import (  # noqa: E402
+    reference_semiring_ell_matmul,
+    reference_semiring_ell_rmatvec,
+    semiring_ell_edge_reduce,
+    semiring_ell_edge_reduce_vjp,
+    semiring_ell_matmul,
+    semiring_ell_matmul_vjp,
+    semiring_ell_rmatvec,
+    semiring_ragged_matmul,
+    semiring_ragged_rmatvec,
+)

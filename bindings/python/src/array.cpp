@@ -222,6 +222,22 @@ nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, con
     return nb::steal(array);
 }
 
+nb::object view_numpy_array(const DLTensor &tensor, nb::handle owner) {
+    int type = NPY_NOTYPE;
+    for (const NamedDtype &named : named_dtypes)
+        if (same_dtype(named.dtype, tensor.dtype))
+            type = named.numpy_type;
+    nb::object array =
+        nb::steal(PyArray_New(&PyArray_Type, tensor.ndim, reinterpret_cast<const npy_intp *>(tensor.shape), type,
+                              nullptr, tensor.data, 0, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED, nullptr));
+    if (!array)
+        throw nb::python_error();
+    // NumPy lets nobody make an array writable whose memory is another object's and was never writable.
+    if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject *>(array.ptr()), owner.inc_ref().ptr()) < 0)
+        throw nb::python_error();
+    return array;
+}
+
 bool same_dtype(DLDataType a, DLDataType b) { return a.code == b.code && a.bits == b.bits && a.lanes == b.lanes; }
 
 std::string dtype_name(DLDataType dtype) {

@@ -60,6 +60,9 @@ bool is_numpy_array(PyObject *object);
 // A new row-major NumPy array of uninitialised memory.
 nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, const std::string &op);
 
+// A NumPy array over `tensor`'s memory, which `owner` keeps alive: row-major, not to be written.
+nb::object view_numpy_array(const DLTensor &tensor, nb::handle owner);
+
 bool same_dtype(DLDataType a, DLDataType b);
 std::string dtype_name(DLDataType dtype);
 // The dtype of a manifest's name ("float32"); false if there is none.

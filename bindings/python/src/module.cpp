@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "json.h"
 #include "op.h"
+#include "structure.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -25,10 +26,10 @@ NB_MODULE(_nitrix, m) {
         .def(nb::init<std::string, const std::vector<Op::Argument> &, const std::vector<Op::Argument> &,
                       std::vector<std::string>, const std::vector<std::string> &,
                       const std::map<std::string, std::string> &, bool,
-                      const std::map<std::string, std::vector<std::string>> &>(),
+                      const std::map<std::string, std::vector<std::string>> &, bool>(),
              "name"_a, "inputs"_a, "outputs"_a, "attributes"_a, "optional"_a = std::vector<std::string>(),
              "like"_a = std::map<std::string, std::string>(), "shape_by_library"_a = false,
-             "algebras"_a = std::map<std::string, std::vector<std::string>>())
+             "algebras"_a = std::map<std::string, std::vector<std::string>>(), "free_outputs"_a = false)
         .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
         .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),
@@ -38,6 +39,9 @@ NB_MODULE(_nitrix, m) {
         .def_prop_ro("name", &Op::name)
         .def_prop_ro("attributes", &Op::attributes);
 
+    m.def("make_structure", &nitrix::python::make_structure, "indices"_a, "n_cols"_a);
+    m.def("make_ragged_structure", &nitrix::python::make_ragged_structure, "indices"_a, "counts"_a, "buckets"_a.none(),
+          "n_cols"_a);
     m.def("info", [] { return nitrix::python::read_json(nitrix_info); });
     m.def("counters", [] { return nitrix::python::read_json(nitrix_counters); });
     m.def("last_variant", [] { return nitrix_last_variant(); });

@@ -39,7 +39,7 @@ struct Op::Inference {
 Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
        const std::map<std::string, std::string> &like, bool shape_by_library,
-       const std::map<std::string, std::vector<std::string>> &algebras)
+       const std::map<std::string, std::vector<std::string>> &algebras, bool free_outputs)
     : name_(std::move(name)), attributes_(std::move(attributes)), shape_by_library_(shape_by_library) {
     std::vector<std::string> type_variables;
     for (const Argument &argument : inputs)
@@ -47,7 +47,8 @@ Op::Op(std::string name, const std::vector<Argument> &inputs, const std::vector<
     const size_t input_dims = dim_names_.size(), input_types = type_variables.size();
     for (const Argument &argument : outputs)
         outputs_.push_back(operand(argument, &type_variables));
-    if ((dim_names_.size() > input_dims && !shape_by_library) || type_variables.size() > input_types)
+    const bool dims_known = dim_names_.size() == input_dims || shape_by_library || free_outputs;
+    if (!dims_known || type_variables.size() > input_types)
         raise(PyExc_ValueError, name_, ": an output has a dimension or a dtype that no input has");
     if (inputs_.empty() || outputs_.empty() || inputs_.size() + outputs_.size() > max_arrays ||
         dim_names_.size() > max_core_dims || type_variables.size() > max_type_variables)
@@ -156,7 +157,7 @@ void Op::read_inputs(nb::tuple inputs, ArrayList *arrays, Inference *found) cons
 }
 
 void Op::shape_of(size_t i, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
-                  DLDataType *dtype, int *ndim, int64_t *shape) const {
+                  DLDataType *dtype, int *ndim, int64_t *shape, const DLTensor *given) const {
     const Operand &output = outputs_[i];
     const int core = static_cast<int>(output.dims.size());
     *dtype = output.type_variable < 0 ? output.dtype : found.dtype[output.type_variable];
@@ -179,8 +180,13 @@ void Op::shape_of(size_t i, const Inference &found, const AttributeList &attribu
         raise(PyExc_ValueError, name_, ": ", output.name, " would have ", *ndim, " dimensions; nitrix takes at most ",
               max_dims);
     std::reverse_copy(found.batch, found.batch + found.batch_ndim, shape);
-    for (int d = 0; d < core; ++d)
-        shape[found.batch_ndim + d] = found.extent[output.dims[d]];
+    for (int d = 0; d < core; ++d) {
+        const bool known = found.extent_from[output.dims[d]];
+        if (!known && !(given && given->ndim == *ndim))
+            raise(PyExc_ValueError, name_, ": no input says how large the dimension ", dim_names_[output.dims[d]],
+                  " of ", output.name, " is: pass out=");
+        shape[found.batch_ndim + d] = known ? found.extent[output.dims[d]] : given->shape[found.batch_ndim + d];
+    }
 }
 
 void Op::read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,
@@ -189,7 +195,7 @@ void Op::read_out(nb::handle out, const std::string &name, size_t output, const 
     DLDataType dtype;
     int ndim;
     int64_t shape[max_dims];
-    shape_of(output, found, attributes, arrays, &dtype, &ndim, shape);
+    shape_of(output, found, attributes, arrays, &dtype, &ndim, shape, &tensor);
     if (!same_dtype(tensor.dtype, dtype))
         raise(PyExc_TypeError, name_, ": ", name, " is ", dtype_name(tensor.dtype), " but the result is ",
               dtype_name(dtype));

@@ -23,7 +23,7 @@ public:
     Op(std::string name, const std::vector<Argument> &inputs, const std::vector<Argument> &outputs,
        std::vector<std::string> attributes, const std::vector<std::string> &optional,
        const std::map<std::string, std::string> &like, bool shape_by_library,
-       const std::map<std::string, std::vector<std::string>> &algebras);
+       const std::map<std::string, std::vector<std::string>> &algebras, bool free_outputs);
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
@@ -57,8 +57,9 @@ private:
     void bind_dtype(const Operand &operand, DLDataType dtype, Inference *found) const;
     void bind_shape(const Operand &operand, const DLTensor &tensor, Inference *found) const;
     void broadcast(const Operand &operand, const DLTensor &tensor, int core, Inference *found) const;
+    // given: an output of the caller's, which says what a dimension is that no input has.
     void shape_of(size_t output, const Inference &found, const AttributeList &attributes, ArrayList *arrays,
-                  DLDataType *dtype, int *ndim, int64_t *shape) const;
+                  DLDataType *dtype, int *ndim, int64_t *shape, const DLTensor *given = nullptr) const;
     // Whether a call with these attributes has that argument.
     static bool has(const Operand &operand, const AttributeList &attributes);
     void read_out(nb::handle out, const std::string &name, size_t output, const Inference &found,

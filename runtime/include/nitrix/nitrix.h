@@ -129,6 +129,28 @@ typedef struct nitrix_options {
 #define NITRIX_OPTIONS_INIT {sizeof(nitrix_options), NULL, NULL, NULL, NITRIX_MODE_DEFAULT, 0, 0, NULL, NULL, 0}
 /* clang-format on */
 
+/* ---- Index structures ------------------------------------------------------------------------------------------ */
+
+/* The columns of a sparse matrix in ELL form, checked once: ops that are given nitrix_structure_indices() as their
+ * indices do not check them again, walk the rows in an order that suits the cache, and find the transpose ready. Any
+ * other array of indices is checked on every call. Results have the same bits either way. */
+typedef struct nitrix_structure nitrix_structure;
+
+/* indices: [..., rows, entries of a row], int32 or int64, copied; each below n_cols, a negative one is padding. */
+NITRIX_API nitrix_status nitrix_structure_create(const DLTensor *indices, int64_t n_cols, nitrix_structure **structure);
+
+/* Rows of different lengths: the indices of all entries, row after row, and how many each row has. Rows are computed in
+ * sections of about as many entries: by ceil(log2(count)), or by the numbers in `buckets` (one for each row; NULL). */
+NITRIX_API nitrix_status nitrix_structure_create_ragged(const DLTensor *indices, const DLTensor *counts,
+                                                        const DLTensor *buckets, int64_t n_cols,
+                                                        nitrix_structure **structure);
+
+/* The structure's own copy, int32 and row-major, padding as -1; not to be written. Valid until it is destroyed. */
+NITRIX_API const DLTensor *nitrix_structure_indices(const nitrix_structure *structure);
+
+/* No call may be using it. NULL is ignored. */
+NITRIX_API void nitrix_structure_destroy(nitrix_structure *structure);
+
 /* ---- Asking --------------------------------------------------------------------------------------------------- */
 
 /* An attribute of an op, as plain data: what a binding passes to the generic entry points below. */

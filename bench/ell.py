@@ -1,0 +1,322 @@
+"""Products of sparse matrices in ELL form: what is measured, and beside whom.
+
+The graph is that of an icosphere, a vertex beside its neighbours: ico_6 has 40,962 vertices and ico_7 163,842, of seven
+entries each.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+Call = Callable[[], object]
+
+
+@functools.cache
+def neighbours(level: int) -> np.ndarray:
+    """Each vertex of an icosphere and its neighbours, -1 where a vertex has five."""
+    from nitrix.sparse.mesh import icosphere, mesh_k_ring_adjacency
+
+    return np.asarray(mesh_k_ring_adjacency(icosphere(level), include_self=True).indices)
+
+
+def _case(Case, op: str, algebra: str, dtype: str, level: int, d: int):
+    m = {5: 10_242, 6: 40_962, 7: 163_842}[level]
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if dtype == "bool":
+            return rng.random((m, 7)) < 0.5, neighbours(level), rng.random((m, d)) < 0.3
+        return rng.standard_normal((m, 7)).astype(dtype), neighbours(level), rng.standard_normal((m, d)).astype(dtype)
+
+    item = np.dtype(dtype).itemsize
+    return Case(
+        op=op,
+        algebra=algebra,
+        dtype=dtype,
+        size=f"ico_{level} d={d}",
+        make=make,
+        operations=2.0 * 7 * m * d,
+        bytes=float(m * (2 * d * item + 7 * (item + 4))),
+        out_shape=(m, d),
+        quick=(level, d) == (6, 64),
+    )
+
+
+def cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """The cases of semiring_ell_matmul on raw arrays."""
+    for level in (6, 7):
+        for d in (64, 128):
+            yield _case(Case, "semiring_ell_matmul", algebra, dtype, level, d)
+
+
+def call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """nitrix on a checked structure, as its users hold one."""
+    values, indices, b = inputs
+    ell = nitrix.sparse.ELL(values, indices, b.shape[0])
+    product = nitrix.semiring.semiring_ell_matmul
+    semiring = getattr(nitrix.semiring, case.algebra.upper())
+    return lambda: product(ell.values, ell.indices, b, semiring=semiring, out=out, threads=threads)
+
+
+def transposed_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_rmatvec."""
+    yield _case(Case, "semiring_ell_rmatvec", algebra, dtype, 6, 64)
+
+
+def transposed_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    values, indices, x = inputs
+    ell = nitrix.sparse.ELL(values, indices, x.shape[0])
+    product, n = nitrix.semiring.semiring_ell_rmatvec, x.shape[0]
+    return lambda: product(ell.values, ell.indices, x, n_cols=n, semiring=case.algebra, out=out, threads=threads)
+
+
+def gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_matmul_vjp: forward and backward."""
+    case = _case(Case, "semiring_ell_matmul_vjp", algebra, dtype, 6, 64)
+    yield replace(case, operations=3 * case.operations, bytes=4 * case.bytes)
+
+
+def gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """The product and both gradients of the sum of its entries; `out` receives that of B."""
+    values, indices, b = inputs
+    ell = nitrix.sparse.ELL(values, indices, b.shape[0])
+    c, gradient, dvalues = np.empty_like(out), np.ones_like(out), np.empty_like(values)
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+
+    def run() -> None:
+        s.semiring_ell_matmul(values, ell.indices, b, out=c, **options)
+        s.semiring_ell_matmul_vjp(values, ell.indices, b, c, gradient, out=(dvalues, out), **options)
+
+    return run
+
+
+def ragged_counts(m: int) -> np.ndarray:
+    """Rows of very different lengths: 12 in the middle, 240 at most."""
+    tail = np.exp(np.random.default_rng(2).standard_normal(m) * 0.9)
+    return np.clip(np.round(12 * tail), 1, 240).astype(np.int32)
+
+
+def ragged_cases(Case, op: str, algebra: str, dtype: str) -> Iterator[object]:
+    """Of the products with rows of different lengths."""
+    m, d = 20_000, 64
+    counts = ragged_counts(m)
+    v, item = int(counts.sum()), np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        near = np.repeat(np.arange(m), counts) + rng.integers(-300, 300, v)
+        shapes = (v,), (m, d)
+        values, b = (rng.random(s) < 0.5 if dtype == "bool" else rng.standard_normal(s).astype(dtype) for s in shapes)
+        return values, np.clip(near, 0, m - 1).astype(np.int32), counts, b
+
+    yield Case(op=op, algebra=algebra, dtype=dtype, size="median 12, most 240", make=make, operations=2.0 * v * d,
+               bytes=float(2 * m * d * item + v * (item + 4)), out_shape=(m, d))  # fmt: skip
+
+
+def ragged_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    values, indices, counts, b = inputs
+    m = len(counts)
+    ends = np.cumsum(counts)
+    rows = [slice(e - c, e) for e, c in zip(ends, counts, strict=True)]
+    sectioned = nitrix.sparse.sectioned_ell_from_ragged([values[r] for r in rows], [indices[r] for r in rows], n_cols=m)
+    arrays = sectioned.values, sectioned.indices, sectioned.counts, b
+    options = {"semiring": case.algebra, "out": out, "threads": threads}
+    if case.op == "semiring_ragged_rmatvec":
+        return lambda: nitrix.semiring.semiring_ragged_rmatvec(*arrays, n_cols=m, **options)
+    return lambda: nitrix.semiring.semiring_ragged_matmul(*arrays, **options)
+
+
+def edge_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_edge_reduce, with ReLU."""
+    m, d, item = 40_962, 64, np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        own, source = (rng.standard_normal((m, d)).astype(dtype) for _ in range(2))
+        return own, neighbours(6), source
+
+    yield Case(op="semiring_ell_edge_reduce", algebra=algebra, dtype=dtype, size="ico_6 d=64", make=make, quick=True,
+               operations=3.0 * 7 * m * d, bytes=float(m * (3 * d * item + 28)), out_shape=(m, d))  # fmt: skip
+
+
+def edge_gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Forward and backward."""
+    for case in edge_cases(Case, algebra, dtype):
+        yield replace(case, op="semiring_ell_edge_reduce_vjp", operations=4 * case.operations, bytes=3 * case.bytes)
+
+
+def _edge_arguments(nitrix, case, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    own, indices, source = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, own.dtype), indices, len(source))
+    return own, source, ell.indices, np.zeros((), own.dtype)
+
+
+def edge_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    arguments = _edge_arguments(nitrix, case, inputs)
+    reduce, options = nitrix.semiring.semiring_ell_edge_reduce, {"semiring": case.algebra, "threads": threads}
+    return lambda: reduce(*arguments, out=out, **options)
+
+
+def edge_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    arguments = _edge_arguments(nitrix, case, inputs)
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+    y, dy, down = np.empty_like(out), np.ones_like(out), np.empty_like(out)
+
+    def run() -> None:
+        s.semiring_ell_edge_reduce(*arguments, out=y, **options)
+        s.semiring_ell_edge_reduce_vjp(*arguments, y, dy, out=(down, out), **options)
+
+    return run
+
+
+# ---- Peers ----------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _numba_loop(algebra: str, parallel: bool):
+    import numba
+
+    start, combine, update, finish = {
+        "real": ("0", "v * x", "s + t", "s"),
+        "tropical_max_plus": ("-np.inf", "v + x", "max(s, t)", "s"),
+        "tropical_min_plus": ("np.inf", "v + x", "min(s, t)", "s"),
+        "euclidean": ("0", "(v - x) ** 2", "s + t", "np.sqrt(s)"),
+        "boolean": ("False", "v & x", "s | t", "s"),
+    }[algebra]
+    source = f"""
+def run(values, indices, b, out):
+    for i in numba.prange(values.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = {start}
+        for k in range(values.shape[1]):
+            at, v = indices[i, k], values[i, k]
+            if at >= 0:
+                for j in range(b.shape[1]):
+                    s, x = out[i, j], b[at, j]
+                    t = {combine}
+                    out[i, j] = {update}
+        for j in range(b.shape[1]):
+            s = out[i, j]
+            out[i, j] = {finish}
+"""
+    space = {"numba": numba, "np": np}
+    exec(source, space)
+    return numba.njit(space["run"], fastmath=algebra == "real", parallel=parallel)
+
+
+def bind_numba(problem) -> tuple[Call, np.ndarray]:
+    """Rows with the columns innermost, as one writes it by hand; for REAL with fastmath."""
+    values, indices, b = problem.inputs
+    out = np.empty_like(problem.out)
+    run = _numba_loop(problem.algebra, problem.threads > 1)
+    run(values[:2], indices[:2], b, out[:2])  # compiles
+    return lambda: run(values, indices, b, out), out
+
+
+@functools.cache
+def _numba_edges(algebra: str, parallel: bool):
+    import numba
+
+    start, update = {
+        "real": ("0", "s + e"),
+        "tropical_max_plus": ("-np.inf", "max(s, e)"),
+        "tropical_min_plus": ("np.inf", "min(s, e)"),
+    }[algebra]
+    source = f"""
+def run(own, indices, source, out):
+    for i in numba.prange(own.shape[0]):
+        for j in range(own.shape[1]):
+            out[i, j] = {start}
+        for k in range(indices.shape[1]):
+            at = indices[i, k]
+            if at >= 0:
+                for j in range(own.shape[1]):
+                    s, e = out[i, j], max(own[i, j] + source[at, j], 0)
+                    out[i, j] = {update}
+"""
+    space = {"numba": numba, "np": np}
+    exec(source, space)
+    return numba.njit(space["run"], parallel=parallel)
+
+
+def bind_numba_edges(problem) -> tuple[Call, np.ndarray]:
+    """The loops of a factored EdgeConv, by hand."""
+    own, indices, source = problem.inputs
+    out = np.empty_like(problem.out)
+    run = _numba_edges(problem.algebra, problem.threads > 1)
+    run(own[:2], indices[:2], source, out[:2])  # compiles
+    return lambda: run(own, indices, source, out), out
+
+
+def bind_scipy(problem) -> tuple[Call, np.ndarray]:
+    """CSR @ dense."""
+    from scipy.sparse import csr_array
+
+    values, indices, b = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(b)))
+    out = np.empty_like(problem.out)
+
+    out[...] = matrix @ b
+    # The result is SciPy's own array: what is timed is without the copy that shows it.
+    return lambda: matrix @ b, out
+
+
+def bind_scipy_ragged(problem) -> tuple[Call, np.ndarray]:
+    """CSR @ dense, of the same rows."""
+    from scipy.sparse import csr_array
+
+    values, indices, counts, b = problem.inputs
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    matrix = csr_array((values, indices, starts), shape=(len(counts), len(b)))
+    if problem.op == "semiring_ragged_rmatvec":
+        matrix = matrix.T.tocsr()
+    return lambda: matrix @ b, matrix @ b
+
+
+def bind_scipy_transposed(problem) -> tuple[Call, np.ndarray]:
+    """The transpose made CSR beforehand, @ dense."""
+    from scipy.sparse import csr_array
+
+    values, indices, x = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(x))).T.tocsr()
+    return lambda: matrix @ x, matrix @ x
+
+
+def bind_scipy_gradient(problem) -> tuple[Call, np.ndarray]:
+    """Both products with CSR matrices made beforehand, and the sampled one for the values."""
+    from scipy.sparse import csr_array
+
+    values, indices, b = problem.inputs
+    present = indices >= 0
+    starts = np.concatenate([[0], np.cumsum(present.sum(1))])
+    matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(b)))
+    transposed, gradient, at = matrix.T.tocsr(), np.ones_like(problem.out), np.maximum(indices, 0)
+
+    def run() -> None:
+        matrix @ b
+        transposed @ gradient
+        np.einsum("id,ikd->ik", gradient, b[at])
+
+    return run, transposed @ gradient
+
+
+def bind_torch(problem) -> tuple[Call, np.ndarray]:
+    """embedding_bag, which pads with one index that it skips."""
+    import torch
+
+    torch.set_num_threads(problem.threads)
+    values, indices, b = problem.inputs
+    m, k = values.shape
+    weights = torch.from_numpy(np.where(indices >= 0, values, 0).ravel())
+    flat = torch.from_numpy(np.maximum(indices, 0).ravel().astype(np.int64))
+    offsets = torch.arange(0, m * k, k)
+    right = torch.from_numpy(b)
+    bag = torch.nn.functional.embedding_bag
+
+    def run():
+        return bag(flat, right, offsets, mode="sum", per_sample_weights=weights)
+
+    return run, run().numpy()

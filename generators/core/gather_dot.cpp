@@ -1,0 +1,26 @@
+#include "generators/core/gather_dot.h"
+
+namespace nitrix::family {
+
+using namespace Halide;
+
+GatherDot::GatherDot(Type type, Func index, Func out, Expr sources, Expr columns)
+    : type(type), index(std::move(index)), out(std::move(out)), sources(std::move(sources)),
+      columns(std::move(columns)) {}
+
+void GatherDot::define(const Step &step) {
+    steps = RDom(0, (columns + lanes - 1) / lanes, "steps");
+    steps.where(index(k, i, batch) >= 0);
+    const Expr source = unsafe_promise_clamped(index(k, i, batch), 0, sources - 1);
+    const Expr j = steps * lanes + lane;
+    // Lanes behind the end read the last column and keep their sum.
+    partial(lane, k, i, batch) = zero(type);
+    const Expr sum = partial(lane, k, i, batch), next = step(sum, likely(min(j, columns - 1)), source);
+    partial(lane, k, i, batch) = select(likely(j < columns), next, sum);
+    eight(lane, k, i, batch) = partial(lane, k, i, batch) + partial(lane + 8, k, i, batch);
+    four(lane, k, i, batch) = eight(lane, k, i, batch) + eight(lane + 4, k, i, batch);
+    two(lane, k, i, batch) = four(lane, k, i, batch) + four(lane + 2, k, i, batch);
+    out(k, i, batch) = two(0, k, i, batch) + two(1, k, i, batch);
+}
+
+} // namespace nitrix::family

@@ -1,0 +1,115 @@
+#include "generators/core/gather_product.h"
+
+namespace nitrix::family {
+
+using namespace Halide;
+
+GatherProduct::GatherProduct(const Algebra &algebra, Type type, Entry value, Entry index, Func b, Expr sources,
+                             Expr columns, Expr depth)
+    : algebra(algebra), lowering(algebra.lowering()), value(std::move(value)), index(std::move(index)), b(std::move(b)),
+      sources(std::move(sources)), columns(std::move(columns)), depth(std::move(depth)), type(type) {}
+
+Expr GatherProduct::source(const Expr &k) const {
+    // The caller's indices have been checked, and a negative one keeps this from being reached.
+    return unsafe_promise_clamped(index(k, i, batch), 0, sources - 1);
+}
+
+Expr GatherProduct::gathered(const Expr &k) const { return b(j, source(k), batch); }
+
+Expr GatherProduct::contribution(const Expr &k) const {
+    return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k));
+}
+
+// The bits of |x| as a signed number: above infinity's for a NaN. Its maximum finds one in two instructions.
+Expr GatherProduct::magnitude(const Expr &x) const {
+    const Type bits = Int(type.bits());
+    return reinterpret(bits, x) & Internal::make_const(bits, ~(uint64_t{1} << (type.bits() - 1)));
+}
+
+State GatherProduct::step(const State &state, const Expr &k) const {
+    if (reduction)
+        return {reduction->step(state[0], k)};
+    if (lowering)
+        return {state[0] + lowering->weight(contribution(k), maximum(j, i, batch))};
+    if (edge) {
+        const Expr v = edge(k);
+        // EUCLIDEAN: the square of v - 0. The others take v itself.
+        State next = algebra.finalize_is_identity() ? algebra.update({state[0]}, v)
+                                                    : algebra.accumulate({state[0]}, v, zero(type));
+        if (tracks_nan())
+            next.push_back(Halide::max(state[1], magnitude(v)));
+        return next;
+    }
+    const Expr a = value(k, i, batch), x = gathered(k);
+    if (algebra.bit_packed()) {
+        // Bit by bit: any bit of x where a is true. Made one truth value at the end.
+        const Expr ones = Internal::make_const(type, 255);
+        return algebra.accumulate(state, select(a != 0, ones, zero(type)), x);
+    }
+    if (tracks_nan())
+        return {algebra.accumulate({state[0]}, a, x)[0], Halide::max(state[1], magnitude(x))};
+    return algebra.accumulate(state, a, x);
+}
+
+GatherProduct::Reduction GatherProduct::sum(std::function<Expr(Expr, Expr)> step) const {
+    return {zero(type), std::move(step), [](const Expr &a, const Expr &b) { return a + b; }};
+}
+
+static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state)); }
+
+void GatherProduct::define() {
+    const auto present = [&](const Expr &k) { return index(k, i, batch) >= 0; };
+    blocks = RDom(0, (depth + block - 1) / block, "blocks");
+    inside = RDom(0, block, "inside");
+    const Expr at = unsafe_promise_clamped(ko * block + inside, 0, depth - 1);
+    inside.where(ko * block + inside < depth);
+    inside.where(present(at));
+    over_all = RDom(0, depth, "over_all");
+    over_all.where(present(over_all));
+
+    if (streams()) {
+        maximum(j, i, batch) = negative_infinity(type);
+        maximum(j, i, batch) = exact::ordered_max(maximum(j, i, batch), contribution(over_all));
+    }
+    const auto state_of = [](const Func &f, const std::vector<Expr> &at_) {
+        if (f.outputs() == 1)
+            return State{f(at_)};
+        return State{FuncRef(f(at_))[0], FuncRef(f(at_))[1]};
+    };
+    // LOG's second pass sums; its finalize is of (maximum, sum).
+    State start = reduction ? State{reduction->init} : streams() ? State{zero(type)} : algebra.init(type);
+    if (tracks_nan())
+        start.push_back(zero(Int(type.bits())));
+    partial(j, i, ko, batch) = as_tuple(start);
+    partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at));
+    merged(j, i, batch) = as_tuple(start);
+    const State before = state_of(merged, {j, i, batch}), part = state_of(partial, {j, i, blocks, batch});
+    State after = reduction   ? State{reduction->merge(before[0], part[0])}
+                  : streams() ? State{before[0] + part[0]}
+                              : algebra.merge({before[0]}, {part[0]});
+    if (tracks_nan())
+        after.push_back(Halide::max(before[1], part[1]));
+    merged(j, i, batch) = as_tuple(after);
+
+    const State all = state_of(merged, {j, i, batch});
+    if (reduction) {
+        product(j, i, batch) = all[0];
+    } else if (algebra.bit_packed()) {
+        product(j, i, batch) = cast(type, all[0] != 0);
+    } else if (streams()) {
+        product(j, i, batch) = algebra.finalize({maximum(j, i, batch), all[0]});
+    } else if (tracks_nan()) {
+        const Type bits = Int(type.bits());
+        Expr poisoned = all[1] > reinterpret(bits, infinity(type));
+        if (has_nan_row()) {
+            nan_row(i, batch) = cast<uint8_t>(0);
+            nan_row(i, batch) = Halide::max(nan_row(i, batch), cast<uint8_t>(exact::is_nan(value(over_all, i, batch))));
+            poisoned = poisoned || nan_row(i, batch) != 0;
+        }
+        product(j, i, batch) = select(poisoned, exact::quiet_nan(type), algebra.finalize({all[0]}));
+    } else {
+        product(j, i, batch) = algebra.finalize(all);
+    }
+}
+
+} // namespace nitrix::family

@@ -1,0 +1,80 @@
+// The gather_product family: C[i, j] = finalize(merge over blocks of k (update over k of combine(values[i, k],
+// B[indices[i, k], j]))), over the k whose index is not negative: what a negative one stands beside is never read.
+//
+// The order of the reduction is a contraction's: k in blocks of `block`, sequential inside a block from the identity,
+// blocks merged in order. So the product with a matrix that happens to be full has the bits of semiring_matmul, and
+// LOG's those of its streaming form: the maximum first, then the sum.
+#pragma once
+
+#include <Halide.h>
+
+#include <functional>
+#include <optional>
+
+#include "generators/core/algebra.h"
+#include "generators/core/contraction.h"
+
+namespace nitrix::family {
+
+class GatherProduct {
+public:
+    static constexpr int block = Contraction::block;
+    // An entry of the structure: its value or its index, a row of B.
+    using Entry = std::function<Halide::Expr(Halide::Expr k, Halide::Expr i, Halide::Expr batch)>;
+
+    // b: dims (j, row, batch), innermost first. `sources`: rows of B; every index is below it.
+    GatherProduct(const Algebra &algebra, Type type, Entry value, Entry index, Func b, Expr sources, Expr columns,
+                  Expr depth);
+
+    // Defines product(j, i, batch).
+    void define();
+
+    // If given, what an entry contributes in place of combine(value, B): v as the monoid takes it, in EUCLIDEAN the
+    // number that is squared. A NaN in it makes the result NaN.
+    std::function<Halide::Expr(Halide::Expr k)> edge;
+    // If given, this takes the place of the algebra's reduction.
+    struct Reduction {
+        Expr init;
+        std::function<Halide::Expr(Halide::Expr so_far, Halide::Expr k)> step;
+        std::function<Halide::Expr(Halide::Expr a, Halide::Expr b)> merge;
+    };
+    std::optional<Reduction> reduction;
+    // An ordinary sum; step gives what it becomes.
+    Reduction sum(std::function<Halide::Expr(Halide::Expr so_far, Halide::Expr k)> step) const;
+    // The row that the structure names, for edge and step.
+    Expr source(const Expr &k) const;
+
+    const Algebra &algebra;
+    const std::optional<Lowering> lowering; // LOG: its streaming form's weights
+    const Entry value, index;
+    const Func b;
+    const Expr sources, columns, depth;
+    const Type type; // of the arrays
+
+    Var i{"i"}, j{"j"}, ko{"ko"}, batch{"batch"};
+    RDom blocks, inside, over_all;
+    Func product{"product"};
+    Func maximum{"maximum"}; // LOG
+    Func partial{"partial"}; // one block's reduction
+    Func merged{"merged"};
+    Func nan_row{"nan_row"}; // whether a value of the row is NaN, in an algebra whose monoid drops it
+    bool tracks_nan() const { return algebra.drops_nan() && !reduction; }
+    bool has_nan_row() const { return tracks_nan() && !edge; }
+    bool streams() const { return lowering && !reduction; } // LOG: two passes
+
+    Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are
+    std::optional<Func> scattered; // stored one by one, wherever they belong, over
+    RDom scattered_rows;
+    Expr b_contiguous;  // whether its columns have unit stride, as a condition
+    Expr scratch_bytes; // set by the schedule, as a contraction's
+    static Expr shape_threads() { return Contraction::shape_threads(); }
+    static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "d"); }
+
+private:
+    Expr gathered(const Expr &k) const;
+    Expr contribution(const Expr &k) const;
+    Expr magnitude(const Expr &x) const;
+    State step(const State &state, const Expr &k) const;
+};
+
+} // namespace nitrix::family

@@ -1,0 +1,47 @@
+// out[rows[r], j] = sum over the edges that end in node rows[r] of what each passes on: the gradient of an aggregation
+// for `source`, by the plan of the transposed structure.
+#include "generators/core/gather_operands.h"
+#include "generators/core/op.h"
+#include "generators/semiring/ell_edge.h"
+
+namespace nitrix {
+
+class SemiringEllEdgeSourceVjp : public Op<SemiringEllEdgeSourceVjp> {
+public:
+    Input<Halide::Buffer<void, 3>> own{"own"}, source{"source"}, y{"y"}, dy{"dy"}, winner{"winner"};
+    Input<Halide::Buffer<void, 3>> slots{"slots"}, indices{"indices"};
+    Input<Halide::Buffer<void, 2>> rows{"rows"};
+    Input<Halide::Buffer<void, 1>> slope{"slope"};
+    Output<Halide::Buffer<void, 3>> out{"out"};
+
+    void generate() {
+        const Expr columns = out.dim(0).extent(), batch = out.dim(2).extent();
+        constrain_entries(indices, rows, batch);
+        slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
+        constrain_entries(slots, rows, batch);
+        slots.dim(0).set_extent(indices.dim(0).extent());
+        for (auto *dense : {&own, &source, &y, &dy, &winner})
+            constrain_rows(*dense, columns, batch);
+        constrain_result(out);
+        const auto index = [&](Expr k, Expr r, Expr at) { return indices(k, r, at); };
+        family::GatherProduct f(algebra(), out.type(), nullptr, index, own, own.dim(1).extent(), columns,
+                                indices.dim(0).extent());
+        const Expr row = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, source.dim(1).extent() - 1);
+        f.reduction = f.sum([&](const Expr &so_far, const Expr &k) {
+            const Expr i = f.source(k);
+            const ell::EdgeTerm term = {own(f.j, i, f.batch), source(f.j, row, f.batch),
+                                        slope(f.batch),       y(f.j, i, f.batch),
+                                        dy(f.j, i, f.batch),  winner(f.j, i, f.batch) == slots(k, f.i, f.batch)};
+            return ell::add_edge(algebra(), so_far, term);
+        });
+        f.define();
+        scatter_rows(f, rows, out);
+        f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&
+                         dy.dim(0).stride() == 1;
+        schedule_with(f);
+    }
+};
+
+} // namespace nitrix
+
+HALIDE_REGISTER_GENERATOR(nitrix::SemiringEllEdgeSourceVjp, semiring_ell_edge_source_vjp)

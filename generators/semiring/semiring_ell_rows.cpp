@@ -1,0 +1,39 @@
+// C[rows[r], j] = finalize( merge over blocks of k ( update over k ( combine(values[slots[r, k]], B[indices[r, k], j])
+// ) )
+// ), over the k whose index is not negative: some rows of a product, in the order that a structure's plan gives.
+#include "generators/core/gather_operands.h"
+#include "generators/core/op.h"
+
+namespace nitrix {
+
+class SemiringEllRows : public Op<SemiringEllRows> {
+public:
+    Input<Halide::Buffer<void, 2>> values{"values"};
+    Input<Halide::Buffer<void, 3>> slots{"slots"}, indices{"indices"};
+    Input<Halide::Buffer<void, 2>> rows{"rows"};
+    Input<Halide::Buffer<void, 3>> b{"B"};
+    Output<Halide::Buffer<void, 3>> c{"C"};
+
+    void generate() {
+        const Expr columns = c.dim(0).extent(), batch = c.dim(2).extent();
+        constrain_plan(values, slots, indices, rows, batch);
+        constrain_rows(b, columns, batch);
+        constrain_result(c);
+        const Expr last_value = values.dim(0).extent() - 1;
+        family::GatherProduct f(
+            algebra(), c.type(),
+            [&](Expr k, Expr r, Expr at) {
+                return values(Halide::unsafe_promise_clamped(slots(k, r, at), 0, last_value), at);
+            },
+            [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, b, b.dim(1).extent(), columns,
+            indices.dim(0).extent());
+        f.define();
+        scatter_rows(f, rows, c);
+        f.b_contiguous = b.dim(0).stride() == 1;
+        schedule_with(f);
+    }
+};
+
+} // namespace nitrix
+
+HALIDE_REGISTER_GENERATOR(nitrix::SemiringEllRows, semiring_ell_rows)

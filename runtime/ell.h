@@ -1,0 +1,67 @@
+// Views of the arrays that the kernel semiring_ell_rows takes.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "array.h"
+#include "orchestrate.h"
+#include "structure.h"
+
+namespace nitrix {
+
+// Whether the (m, k) items of an array are compact, so that one position names an element.
+bool in_one_row(const Array &matrix);
+
+Array as_row(const Array &matrix);                    // (m, k) as (m * k), where it is compact
+Array copy_to_row(const Array &matrix, char *memory); // into memory for m * k elements
+
+Array section_rows(const Plan &plan, const Plan::Section &section);
+Array section_slots(const Plan &plan, const Plan::Section &section);
+Array section_indices(const Plan &plan, const Plan::Section &section);
+
+// The plan of any item of a call's indices, or of its transpose: a structure's own, or one made for this call.
+class Plans {
+public:
+    Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n, bool transposed);
+    const Plan &of(const Array &item); // valid until the next item
+
+private:
+    const int64_t n_;
+    const bool transposed_;
+    const Structure *const structure_;
+    std::optional<Plan> made_;
+    const char *made_for_ = nullptr;
+};
+
+// The values of any item in one row: as they lie, or copied.
+class RowOfValues {
+public:
+    RowOfValues(Orchestrator &o, const Array &values);
+    Array of(const Array &item);
+
+private:
+    const bool dry_, copies_;
+    Array copy_;
+};
+
+// An output that kernels write part by part: items of it where their columns have unit stride, else a compact matrix
+// that is stored when it is whole.
+class OutputInParts {
+public:
+    OutputInParts(Orchestrator &o, const Array &output);
+    Array of(const Array &item) const;
+    void store(const Array &item) const;
+
+private:
+    const bool dry_, copies_;
+    Array copy_;
+};
+
+// body(slots, indices, rows) for every section of a plan.
+template <typename Body> void each_section(const Plan &plan, const Body &body) {
+    for (const Plan::Section &section : plan.sections)
+        body(section_slots(plan, section), section_indices(plan, section), section_rows(plan, section));
+}
+
+} // namespace nitrix

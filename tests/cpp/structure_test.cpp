@@ -1,0 +1,121 @@
+// Index structures through the C interface: what is refused, what is recognised, and that results do not depend on
+// them.
+#include <gtest/gtest.h>
+
+#include "nitrix/nitrix_ops.h"
+#include "samples.h"
+#include "structure.h"
+
+using nitrix::DType;
+using samples::Tensor;
+
+namespace {
+
+// Rows that a random numbering has scattered: an order that suits no cache.
+Tensor scattered(int64_t rows, int64_t depth) {
+    Tensor at(DType::i32, {rows, depth});
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t k = 0; k < depth; ++k) {
+            const int32_t index = k == 2 && i % 7 == 0 ? -5 : static_cast<int32_t>((i * 7919 + k) * 104729 % rows);
+            std::memcpy(&at.bytes[static_cast<size_t>(4 * (i * depth + k))], &index, 4);
+        }
+    return at;
+}
+
+struct Problem {
+    Problem(int64_t rows, int64_t depth, int64_t columns)
+        : values(DType::f32, {rows, depth}), at(scattered(rows, depth)), b(DType::f32, {rows, columns}),
+          c(DType::f32, {rows, columns}) {
+        std::mt19937_64 rng(1);
+        values.fill(samples::Kind::random, rng);
+        b.fill(samples::Kind::random, rng);
+    }
+    nitrix_status multiply(const DLTensor *indices) {
+        DLTensor v = values.view(), x = b.view(), y = c.view();
+        return nitrix_semiring_ell_matmul(&v, indices, &x, &y, "tropical_min_plus", nullptr);
+    }
+    Tensor values, at, b, c;
+};
+
+TEST(Structure, HasTheBitsOfTheArray) {
+    Problem p(20000, 5, 40);
+    const DLTensor raw = p.at.view();
+    ASSERT_EQ(p.multiply(&raw), NITRIX_OK) << nitrix_last_error();
+    const Tensor expected = p.c;
+    nitrix_structure *structure = nullptr;
+    ASSERT_EQ(nitrix_structure_create(&raw, 20000, &structure), NITRIX_OK) << nitrix_last_error();
+    const DLTensor *const own = nitrix_structure_indices(structure);
+    EXPECT_EQ(reinterpret_cast<const int32_t *>(own->data)[2], -1) << "padding is -1 in the copy";
+    nitrix::Array array;
+    nitrix::read_array(own, "indices", true, array);
+    const nitrix::Structure *const found = nitrix::find_structure(array);
+    ASSERT_NE(found, nullptr);
+    EXPECT_NE(found->forward(), nullptr) << "a better order of these rows is not hard to find";
+    std::fill(p.c.bytes.begin(), p.c.bytes.end(), 0);
+    ASSERT_EQ(p.multiply(own), NITRIX_OK) << nitrix_last_error();
+    EXPECT_EQ(samples::first_difference(p.c, expected, DType::f32), -1);
+    // A view of it that starts at the same address is an array like any other.
+    int64_t half[] = {10000, 5};
+    DLTensor part = *own;
+    part.shape = half;
+    nitrix::read_array(&part, "indices", true, array);
+    EXPECT_EQ(nitrix::find_structure(array), nullptr);
+    nitrix::read_array(own, "indices", true, array);
+    nitrix_structure_destroy(structure);
+    EXPECT_EQ(nitrix::find_structure(array), nullptr);
+    nitrix_structure_destroy(nullptr);
+    EXPECT_EQ(nitrix_structure_indices(nullptr), nullptr);
+}
+
+TEST(Structure, RefusesWhatIsWrong) {
+    Problem p(50, 5, 3);
+    const DLTensor raw = p.at.view();
+    nitrix_structure *structure = nullptr;
+    EXPECT_EQ(nitrix_structure_create(&raw, 49, &structure), NITRIX_ERROR_VALUE);
+    EXPECT_NE(std::string(nitrix_last_error()).find("must be below 49"), std::string::npos) << nitrix_last_error();
+    EXPECT_EQ(nitrix_structure_create(&raw, -1, &structure), NITRIX_ERROR_VALUE);
+    EXPECT_EQ(nitrix_structure_create(&raw, 50, nullptr), NITRIX_ERROR_VALUE);
+    EXPECT_EQ(nitrix_structure_create(nullptr, 50, &structure), NITRIX_ERROR_VALUE);
+    const DLTensor floats = p.values.view();
+    EXPECT_EQ(nitrix_structure_create(&floats, 50, &structure), NITRIX_ERROR_TYPE);
+    EXPECT_EQ(structure, nullptr);
+}
+
+TEST(Structure, RaggedRowsOfWrongCountsAreRefused) {
+    Tensor flat(DType::i32, {6}), counts(DType::i32, {2});
+    const int32_t two_and_four[] = {2, 4}, too_many[] = {3, 4};
+    std::memcpy(counts.bytes.data(), too_many, sizeof too_many);
+    const DLTensor at = flat.view(), rows = counts.view();
+    nitrix_structure *structure = nullptr;
+    EXPECT_EQ(nitrix_structure_create_ragged(&at, &rows, nullptr, 1, &structure), NITRIX_ERROR_VALUE);
+    std::memcpy(counts.bytes.data(), two_and_four, sizeof two_and_four);
+    ASSERT_EQ(nitrix_structure_create_ragged(&at, &rows, nullptr, 1, &structure), NITRIX_OK) << nitrix_last_error();
+    EXPECT_EQ(nitrix_structure_indices(structure)->ndim, 1);
+    nitrix_structure_destroy(structure);
+}
+
+// Stored entries are less than twice those that there are, whatever the lengths of the rows.
+TEST(Structure, SectionsStoreLessThanTwice) {
+    nitrix::Lists lists;
+    lists.starts.push_back(0);
+    std::mt19937_64 rng(5);
+    for (int i = 0; i < 3000; ++i) {
+        const int64_t length = 1 + static_cast<int64_t>(rng() % (1 + rng() % 240));
+        for (int64_t e = 0; e < length; ++e) {
+            lists.slots.push_back(static_cast<int32_t>(lists.slots.size()));
+            lists.indices.push_back(static_cast<int32_t>(rng() % 100));
+        }
+        lists.starts.push_back(static_cast<int64_t>(lists.slots.size()));
+    }
+    const nitrix::Plan plan = nitrix::make_plan(lists, {});
+    EXPECT_EQ(plan.rows.size(), 3000U);
+    EXPECT_LT(plan.slots.size(), 2 * lists.slots.size());
+    std::vector<int> seen(lists.slots.size());
+    for (size_t e = 0; e < plan.slots.size(); ++e)
+        if (plan.indices[e] >= 0)
+            ++seen[static_cast<size_t>(plan.slots[e])];
+    for (const int times : seen)
+        EXPECT_EQ(times, 1);
+}
+
+} // namespace

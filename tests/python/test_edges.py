@@ -1,0 +1,222 @@
+"""Aggregation over edges: by definition, by finite differences, and what is refused."""
+
+import numpy as np
+import pytest
+
+from nitrix.semiring import SEMIRINGS, semiring_ell_edge_reduce, semiring_ell_edge_reduce_vjp
+from nitrix.sparse import (
+    ELL,
+    Concatenation,
+    Difference,
+    Dot,
+    EdgeAttribute,
+    EdgeMLP,
+    edge_mlp_vjp,
+    ell_row_softmax,
+    ell_row_softmax_vjp,
+    semiring_ell_edge_aggregate,
+)
+
+FLOATS = [s for s in SEMIRINGS if s != "boolean"]
+TROPICAL = ("tropical_max_plus", "tropical_min_plus")
+algebra = pytest.mark.parametrize("semiring", FLOATS)
+slope = pytest.mark.parametrize("slope", [0.0, 1.0, 0.25])
+
+
+def random(shape, dtype=np.float64, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+
+
+def indices(shape, n, seed=0, padding=0.2):
+    rng = np.random.default_rng([seed, *shape])
+    return np.where(rng.random(shape) < padding, -1, rng.integers(0, n, shape)).astype(np.int32)
+
+
+def reduced(edges, present, semiring):
+    """(m, k, d) over k in float64."""
+    e, live = edges.astype(np.float64), present[..., None]
+    if semiring == "real":
+        return np.where(live, e, 0).sum(1)
+    if semiring == "euclidean":
+        return np.sqrt(np.where(live, e**2, 0).sum(1))
+    if semiring == "tropical_min_plus":
+        return np.where(live, e, np.inf).min(1)
+    top = np.where(live, e, -np.inf).max(1)
+    if semiring == "tropical_max_plus":
+        return top
+    shift = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.where(live, np.exp(e - shift[:, None]), 0).sum(1)) + shift
+
+
+def activated(x, slope):
+    return np.where(x > 0, x, slope * x)
+
+
+@algebra
+@slope
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (9, 4, 6, 17), (40, 7, 30, 70), (3, 300, 5, 130)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_reduce(shape, dtype, slope, semiring):
+    m, k, n, d = shape
+    own, source, at = random((m, d), dtype), random((n, d), dtype, 1), indices((m, k), n)
+    got = semiring_ell_edge_reduce(own, source, at, np.asarray(slope, dtype), semiring=semiring)
+    edges = activated(own[:, None] + source[np.maximum(at, 0)], dtype(slope))
+    expected = reduced(edges, at >= 0, semiring)
+    assert got.dtype == dtype
+    tolerance = 0 if semiring in TROPICAL else 40 * np.finfo(dtype).eps
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * (k if semiring == "real" else 1))
+
+
+@algebra
+def test_one_answer(semiring):
+    """Threads, backends, structures and strides: the same bits, forward and backward."""
+    rng = np.random.default_rng(5)
+    n = 6000
+    number = rng.permutation(n)
+    at = np.empty((n, 5), np.int32)
+    at[number] = number[(np.arange(n)[:, None] + np.arange(5)) % n]
+    at[::50, 1] = -1
+    ell = ELL(np.empty(at.shape), at, n)
+    own, source, flat = random((n, 40), np.float32), random((n, 40), np.float32, 1), np.zeros((), np.float32)
+    dy = random((n, 40), np.float32, 2)
+    y = semiring_ell_edge_reduce(own, source, at, flat, semiring=semiring, threads=1)
+    one = semiring_ell_edge_reduce_vjp(own, source, at, flat, y, dy, semiring=semiring, threads=1)
+    out = np.zeros((40, n), np.float32).T
+    for i, options in [
+        (at, {"threads": 2}),
+        (ell.indices, {}),
+        (ell.indices, {"backend": "naive"}),
+        (at, {"out": out}),
+    ]:
+        np.testing.assert_array_equal(semiring_ell_edge_reduce(own, source, i, flat, semiring=semiring, **options), y)
+        if "out" in options:
+            options = {"out": (np.zeros((40, n), np.float32).T, np.zeros((40, n), np.float32).T)}
+        gradients = semiring_ell_edge_reduce_vjp(own, source, i, flat, y, dy, semiring=semiring, **options)
+        for a, b in zip(one, gradients, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@algebra
+@slope
+@pytest.mark.parametrize(
+    ("a", "b"), [((6, 3), (5, 3)), ((30, 20), (25, 20)), ((2, 6, 3), (5, 3)), ((6, 3), (3, 5, 3))], ids=str
+)
+def test_finite_differences(a, b, slope, semiring):
+    own, source, u, w = random(a), random(b, seed=1), random(a, seed=2), random(b, seed=3)
+    at = indices((a[-2], 4), b[-2])
+    flat = np.asarray(slope)
+    y = semiring_ell_edge_reduce(own, source, at, flat, semiring=semiring)
+    dy = np.where(np.isfinite(y), random(y.shape, seed=4), 0)
+    down, dsource = semiring_ell_edge_reduce_vjp(own, source, at, flat, y, dy, semiring=semiring)
+    assert down.shape == a and dsource.shape == b
+
+    def loss(step):
+        z = semiring_ell_edge_reduce(own + step * u, source + step * w, at, flat, semiring=semiring)
+        return np.sum(dy * np.where(np.isfinite(z), z, 0))
+
+    h = 1e-6  # below the distance of any edge from a kink
+    slope_of_loss = (loss(h) - loss(-h)) / (2 * h)
+    expected = np.sum(down * u) + np.sum(dsource * w)
+    assert abs(slope_of_loss - expected) <= 1e-5 * (1 + abs(expected))
+
+
+def graph(m=30, k=4, n=40, seed=0):
+    at = indices((m, k), n, seed)
+    at[3] = -1
+    return ELL(np.ones((m, k)), at, n), at
+
+
+@algebra
+def test_edge_functions(semiring):
+    ell, at = graph()
+    x = random((40, 6))
+    i, j = np.broadcast_to(x[:30, None], (30, 4, 6)), x[np.maximum(at, 0)]
+    attributes = random((30, 4, 5), seed=7)
+    W, bias, W2, bias2 = random((12, 8), seed=1), random((8,), seed=2), random((8, 3), seed=3), random((3,), seed=4)
+    hidden = activated(np.concatenate([i, j - i], -1) @ W + bias, 0.1)
+    cases = [
+        (Difference(), j - i, None),
+        (Concatenation(), np.concatenate([i, j], -1), None),
+        (Dot(), (i * j).sum(-1, keepdims=True), None),
+        (EdgeAttribute(), attributes, attributes),
+        (EdgeMLP(W, bias, slope=0.1), hidden, None),
+        (EdgeMLP(W, bias, 0.1, W2, bias2), hidden @ W2 + bias2, None),
+    ]
+    for function, edges, attr in cases:
+        got = semiring_ell_edge_aggregate(function, ell, x, semiring=semiring, edge_attr=attr)
+        expected = reduced(edges, at >= 0, semiring)
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=repr(function))
+        assert (got[3] == SEMIRINGS[semiring].identity).all()
+
+
+@algebra
+def test_gradient_of_the_edge_mlp(semiring):
+    ell, _ = graph(m=40)
+    x, W, bias = random((40, 6)), random((12, 8), seed=1), random((8,), seed=2)
+
+    def forward(x, W, bias):
+        return semiring_ell_edge_aggregate(EdgeMLP(W, bias), ell, x, semiring=semiring)
+
+    y = forward(x, W, bias)
+    dy = np.where(np.isfinite(y), random(y.shape, seed=3), 0)
+    gradients = edge_mlp_vjp(EdgeMLP(W, bias), ell, x, y, dy, semiring=semiring)
+    directions = {"x": random(x.shape, seed=4), "weight": random(W.shape, seed=5), "bias": random(bias.shape, seed=6)}
+
+    def loss(step):
+        moved = (p + step * directions[name] for name, p in (("x", x), ("weight", W), ("bias", bias)))
+        z = forward(*moved)
+        return np.sum(dy * np.where(np.isfinite(z), z, 0))
+
+    h = 1e-6
+    expected = sum(np.sum(gradients[name] * directions[name]) for name in gradients)
+    assert abs((loss(h) - loss(-h)) / (2 * h) - expected) <= 1e-5 * (1 + abs(expected))
+
+
+def test_what_has_no_compiled_form_is_refused():
+    ell, _ = graph()
+    x = random((40, 3))
+    with pytest.raises(TypeError, match="an edge function yields numbers, which are no truth values"):
+        semiring_ell_edge_aggregate(Difference(), ell, x, semiring="boolean")
+    with pytest.raises(TypeError, match="'boolean': an edge's value is a number"):
+        semiring_ell_edge_reduce(x, x, np.zeros((40, 1), int), np.zeros(()), semiring="boolean")
+    with pytest.raises(NotImplementedError, match=r"no compiled form of .*there are Difference\(\)"):
+        semiring_ell_edge_aggregate(lambda i, j: i * j, ell, x)
+    with pytest.raises(ValueError, match=r"x has shape \(39, 3\), must be \(40, d\)"):
+        semiring_ell_edge_aggregate(Difference(), ell, x[:39])
+    with pytest.raises(ValueError, match="needs edge_attr"):
+        semiring_ell_edge_aggregate(EdgeAttribute(), ell, x)
+    with pytest.raises(ValueError, match=r"weight has shape \(5, 2\)"):
+        semiring_ell_edge_aggregate(EdgeMLP(np.ones((5, 2))), ell, x)
+
+
+def test_row_softmax_and_its_gradient():
+    at = np.array([[0, 2, -1], [-1, -1, -1], [1, 1, 0]])
+    ell = ELL(np.array([[1.0, 5, 1], [1, 1, 1], [1, 0, 2]]), at, 3, identity=0.0)
+    scores = random((2, 3, 3))
+    scores[0, 0, 2] = np.nan  # beside padding
+    got = ell_row_softmax(scores, ell)
+    assert (got[:, 1] == 0).all() and (got[:, 0, 2] == 0).all() and (got[:, 2, 1] == 0).all()
+    np.testing.assert_allclose(got.sum(-1), [[1, 0, 1]] * 2)
+    np.testing.assert_allclose(got[:, 0, 0], 1 / (1 + np.exp(scores[:, 0, 1] - scores[:, 0, 0])))
+    scores[0, 0, 2] = 0
+    g, u, h = random(scores.shape, seed=1), random(scores.shape, seed=2), 1e-5
+    slope_of_loss = np.sum(g * (ell_row_softmax(scores + h * u, ell) - ell_row_softmax(scores - h * u, ell))) / (2 * h)
+    gradient = ell_row_softmax_vjp(ell_row_softmax(scores, ell), g)
+    np.testing.assert_allclose(np.sum(gradient * u), slope_of_loss, rtol=1e-8)
+
+
+def test_graph_attention_from_these_parts():
+    """GAT: scores of the two ends, a softmax over each row, a product with the softmax as values."""
+    from nitrix.semiring import semiring_ell_matmul
+
+    ell, at = graph(m=40)
+    x, left, right = random((40, 6)), random((6,), seed=1), random((6,), seed=2)
+    scores = activated((x @ left)[:, None] + (x @ right)[np.maximum(at, 0)], 0.2)
+    attention = ell_row_softmax(scores, ell)
+    got = semiring_ell_matmul(attention, ell.indices, x)
+    weights = np.where(at >= 0, np.exp(scores), 0)
+    total = weights.sum(1, keepdims=True)
+    expected = np.einsum("ik,ikd->id", np.divide(weights, total, out=np.zeros_like(weights), where=total > 0),
+                         x[np.maximum(at, 0)])  # fmt: skip
+    np.testing.assert_allclose(got, expected, atol=1e-12)
