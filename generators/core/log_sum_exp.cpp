@@ -22,11 +22,11 @@ Expr LogSumExp::results() const {
 }
 
 void LogSumExp::tiled(int rows, int columns) {
-    constexpr int block = Contraction::block;
+    const Expr block = block_of(depth);
     k = RDom(0, depth, "k");
     blocks = RDom(0, (depth + block - 1) / block, "blocks");
-    inside = RDom(0, block, "inside");
-    inside.where(ko * block + inside < depth);
+    inside = RDom(0, Contraction::levels * Contraction::block, "inside");
+    inside.where(inside < min(block, depth - ko * block));
     // Edge tiles repeat the last row and column; the guarded store drops them.
     const Expr at_x = likely(min(xo * columns + xi, width - 1)), at_y = likely(min(yo * rows + yi, height - 1));
     running(xi, yi, xo, yo, batch) = negative_infinity(type);
