@@ -19,7 +19,9 @@ namespace nitrix {
 // 5 x 2 accumulators + 5 broadcasts + 1 = 16 registers; 6 x 2 spills (0.64 of the speed), and so does the
 // two-instruction step of the tropical algebras at 3 x 4.
 static void contraction(family::Contraction &f, int lanes) {
-    register_tile(f, {.rows = 5 - f.algebra.temporaries(), .vectors = 2}, lanes);
+    family::ContractionTile tile = {.rows = 5 - f.algebra.temporaries(), .vectors = 2, .unroll_k = 1};
+    tile.edge_rows[0] = 7 - f.algebra.temporaries();
+    register_tile(f, tile, lanes);
 }
 
 static void stencil(family::Stencil &f, int lanes) {

@@ -18,7 +18,11 @@ namespace nitrix {
 
 // 3 x 2 accumulators + 3 broadcasts + 1 of 16 registers, and one for the product or the sum, which two-operand
 // instructions overwrite: 4 x 2 spills (0.67 of the speed for MAX_PLUS).
-static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 3, .vectors = 2}, lanes); }
+static void contraction(family::Contraction &f, int lanes) {
+    family::ContractionTile tile = {.rows = 3, .vectors = 2, .unroll_k = 1};
+    tile.edge_rows[0] = 6;
+    register_tile(f, tile, lanes);
+}
 
 static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 3, .vectors = 2}, {.positions = 1, .vectors = 6}, lanes);

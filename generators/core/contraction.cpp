@@ -10,14 +10,32 @@ Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr ro
       b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)),
       depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
 
-void Contraction::define_order() {
-    blocks = RDom(0, (steps + block_length() - 1) / block_length(), "blocks");
-    inside = RDom(0, block_length(), "inside");
-    inside.where(ko * block_length() + inside < steps); // TrimNoOps turns this into the loop's bound
+Expr block_of(const Expr &depth) {
+    Expr length = Contraction::block;
+    for (int level = 2; level <= Contraction::levels; level *= 2)
+        length = select(depth > level / 2 * Contraction::doubling, level * Contraction::block, length);
+    return length;
 }
 
-// Bounds inference does not see the predicate of `inside`.
-Expr Contraction::clamped_k() const { return unsafe_promise_clamped(ko * block_length() + inside, 0, steps - 1); }
+void Contraction::define_order() {
+    n_blocks = (steps + block_length() - 1) / block_length();
+    blocks = RDom(0, n_blocks, "blocks");
+    inside = RDom(0, longest_block(), "inside");
+    // TrimNoOps turns these into the loop's bound; of a minimum it would leave a test in the loop.
+    if (!carries())
+        inside.where(inside < block_length());
+    inside.where(inside < steps - ko * block_length());
+}
+
+Expr Contraction::steps_of_block() const {
+    const Expr left = steps - ko * block_length();
+    return min(block_length(), left);
+}
+
+// Bounds inference does not see the predicates of what walks over a block.
+Expr Contraction::clamped_k(Expr inside_block) const {
+    return unsafe_promise_clamped(ko * block_length() + std::move(inside_block), 0, steps - 1);
+}
 
 // Any byte but 0 is true.
 Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(type, value != 0) : value; }
@@ -68,11 +86,15 @@ void Contraction::merge_into_c(Expr part) {
         c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
     }
     merge_stage = 0;
-    int stages = carries() ? 0 : 1;
+    finish_c(carries() ? 0 : 1);
+}
+
+// What follows the merges, as update stages of c from number `stages` on.
+void Contraction::finish_c(int stages) {
     if (lowering) {
         c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
         finalize_stage = stages++;
-    } else if (!algebra.finalize_is_identity()) {
+    } else if (!algebra.finalize_is_identity() && panels.empty() && smalls.empty()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
         finalize_stage = stages++;
     }
@@ -117,8 +139,8 @@ void Contraction::whole() {
         b_rows(j, k, batch) = truth(b(j, k, batch));
     }
     partial(j, i, ko, batch) = product.init(type)[0];
-    partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(), i, batch),
-                                    b_rows(j, clamped_k(), batch), at ? (*at)(j, i, batch) : Expr());
+    partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(inside), i, batch),
+                                    b_rows(j, clamped_k(inside), batch), at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));
 }
 
@@ -152,9 +174,170 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
     if (at)
         at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
     partial(ji, ii, jo, io, ko, batch) =
-        step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(), io * tile_rows + ii, batch),
-             b_panel(ji, clamped_k(), jo, batch), at ? at_tile(ji, ii, jo, io, batch) : Expr());
+        step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(inside), io * tile_rows + ii, batch),
+             b_panel(ji, clamped_k(inside), jo, batch), at ? at_tile(ji, ii, jo, io, batch) : Expr());
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
+}
+
+// One branch for whole vectors, where a select would compute both sides.
+static Expr branch(const Expr &condition, const Expr &yes, const Expr &no) {
+    return Internal::Call::make(yes.type(), Internal::Call::if_then_else, {condition, yes, no},
+                                Internal::Call::PureIntrinsic);
+}
+
+void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors, bool edge) {
+    ContractionPanel p;
+    p.vectors = vectors;
+    p.edge = edge;
+    p.rows = edge && vectors < tile.vectors ? tile.edge_rows[vectors - 1] : tile.rows;
+    p.left = tile.left;
+    p.suffix = edge ? "_edge_" + std::to_string(vectors) : "_full";
+    p.merge_stage = static_cast<int>(panels.size());
+    const int width = vectors * lanes, full_width = tile.vectors * lanes;
+    const Expr left_over = columns % full_width, full_panels = columns / full_width;
+    const Expr mine = (left_over + lanes - 1) / lanes == vectors; // the edge has this width
+    const auto func = [&](const char *name) { return Func(name + p.suffix); };
+    p.a = func("a_rows"), p.b = func("b_panel"), p.partial = func("partial"), p.b_inside = func("b_inside");
+    p.maximum = func("maximum_inside");
+    // Whole groups of unrolled steps, then the rest: a test in the unrolled loop would cost more than the loop.
+    const int unroll = tile.unroll_k;
+    p.groups = RDom(0, unroll, 0, block_length() / unroll, "groups" + p.suffix);
+    p.groups.where(p.groups[1] * unroll + unroll <= steps - ko * block_length());
+    p.rest = RDom(0, unroll - 1, "rest" + p.suffix);
+    p.rest.where(p.rest < steps_of_block() % unroll);
+
+    // A: an edge tile of rows repeats the last one, which the guarded store drops.
+    std::function<Expr(const Expr &)> left;
+    const Expr row = likely(min(i, rows - 1)), tile_row = io * p.rows + ii;
+    if (lowering) {
+        p.a(k, i, batch) = lowering->operand(a(k, row, batch), a_maximum(row, batch));
+        left = [&](const Expr &at_k) { return p.a(at_k, tile_row, batch); };
+    } else {
+        p.a(ii, k, io, batch) = a(k, likely(min(tile_row, rows - 1)), batch);
+        left = [&](const Expr &at_k) {
+            const Expr copy = p.a(ii, at_k, io, batch);
+            // The schedule specialises on the condition.
+            return p.left == LeftOperand::copied
+                       ? copy
+                       : select(a_contiguous_in_k, a(at_k, min(tile_row, rows - 1), batch), copy);
+        };
+    }
+
+    // B. The edge panel fills its vectors up with zeros.
+    const Expr first = edge ? full_panels * full_width : jo * width;
+    Func packed = lowering ? p.b_inside : p.b;
+    if (edge) {
+        const Expr extent = select(mine, left_over, 0);
+        p.columns = RDom(0, extent, "columns" + p.suffix);
+        packed(ji, k, jo, batch) = zero(type);
+        packed(p.columns % width, k, p.columns / width, batch) = b(first + p.columns, k, batch);
+        p.tiles = RDom(0, extent, 0, select(mine, n_blocks, 0), "tiles" + p.suffix);
+    } else {
+        packed(ji, k, jo, batch) = b(first + ji, k, batch);
+        const Expr k_panels = (n_blocks + blocks_per_panel - 1) / blocks_per_panel;
+        p.tiles = RDom(0, width, 0, blocks_per_panel, 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
+                       "tiles" + p.suffix);
+    }
+    const Expr in_panel = p.tiles[0];
+    const Expr at_block = edge ? Expr(p.tiles[1]) : p.tiles[3] * blocks_per_panel + p.tiles[1];
+    if (!edge)
+        p.tiles.where(at_block < n_blocks);
+    if (lowering) {
+        p.maximum(ji, jo, batch) = b_maximum(edge ? min(first + ji, columns - 1) : first + ji, batch);
+        p.b(ji, k, jo, batch) = lowering->operand(p.b_inside(ji, k, jo, batch), p.maximum(ji, jo, batch));
+    }
+
+    p.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
+    const Expr block_begin = ko * block_length(), block_end = min(block_begin + block_length(), steps);
+    const auto accumulate = [&](const Expr &step_of_k) {
+        const Expr at_k = unsafe_promise_clamped(step_of_k, block_begin, block_end - 1);
+        p.partial(ji, ii, jo, io, ko, batch) =
+            step(p.partial(ji, ii, jo, io, ko, batch), left(at_k), p.b(ji, at_k, jo, batch), Expr());
+    };
+    accumulate(block_begin + p.groups[1] * unroll + p.groups[0]);
+    if (unroll > 1)
+        accumulate(block_end / unroll * unroll + p.rest); // blocks begin at multiples of `unroll`
+
+    // A guarded store needs select: a branch in it would be taken lane by lane.
+    const auto choose = [&](const Expr &condition, const Expr &yes, const Expr &no) {
+        return edge ? select(condition, yes, no) : branch(condition, yes, no);
+    };
+    const Expr panel = edge ? in_panel / width : Expr(p.tiles[2]);
+    const Expr column = edge ? first + in_panel : panel * width + in_panel;
+    const Expr part = p.partial(edge ? in_panel % width : in_panel, i % p.rows, panel, i / p.rows, at_block, batch);
+    const Expr before = choose(at_block == 0, product.init(type)[0], c(column, i, batch));
+    Expr value = product.merge({before}, {part})[0];
+    if (!lowering && !algebra.finalize_is_identity())
+        value = choose(at_block == n_blocks - 1, algebra.finalize({value}), value);
+    c(column, i, batch) = value;
+    panels.push_back(p);
+}
+
+void Contraction::panelled(const ContractionTile &tile, int lanes) {
+    define_order();
+    if (lowering)
+        define_maxima();
+    blocks_per_panel = max(panel_depth() / block_length(), 1);
+    c(j, i, batch) = undef(type);
+    add_panel(tile, lanes, tile.vectors, false);
+    for (int vectors = 1; vectors <= tile.vectors; ++vectors)
+        add_panel(tile, lanes, vectors, true);
+    finish_c(static_cast<int>(panels.size()));
+}
+
+void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
+    define_order();
+    const Expr items = c.output_buffer().dim(2).extent();
+    c(j, i, batch) = undef(type);
+    // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
+    // where it computes fewer twice.
+    const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
+    const auto fits = [&](int width) {
+        const Expr enough = columns >= width;
+        return width > lanes ? enough && 4 * padded(columns, width) <= 5 * padded(columns, lanes) : enough;
+    };
+    const auto fits_rows = [&](int height) {
+        const Expr enough = rows >= height;
+        return height > 8 ? enough && padded(rows, height) < padded(rows, 8) : enough;
+    };
+    Expr wider = Internal::const_false(), higher = wider; // such a tile serves
+    for (const SmallTile &tile : tiles) {
+        ContractionSmall s;
+        s.tile = tile;
+        s.merge_stage = static_cast<int>(smalls.size());
+        const std::string suffix = "_" + std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
+        if (!smalls.empty() && smalls.back().tile.columns != tile.columns) {
+            wider = wider || fits(smalls.back().tile.columns);
+            higher = Internal::const_false();
+        }
+        const Expr mine = fits(tile.columns) && fits_rows(tile.rows) && !wider && !higher;
+        higher = higher || fits_rows(tile.rows);
+        const int width = tile.columns, height = tile.rows;
+        s.tiles = RDom(0, width, 0, height, 0, (columns + width - 1) / width, 0, (rows + height - 1) / height, 0,
+                       select(mine, items, 0), "tiles" + suffix);
+        s.merges = RDom(0, n_blocks, "merges" + suffix);
+        s.inside = RDom(0, block_length(), "inside" + suffix);
+        s.inside.where(s.inside < steps - ko * block_length());
+        s.total = Func("total" + suffix);
+        s.partial = Func("partial" + suffix);
+        const auto column = [&](const Expr &o, const Expr &at) {
+            return unsafe_promise_clamped(min(o * width, columns - width) + at, 0, columns - 1);
+        };
+        const auto row = [&](const Expr &o, const Expr &at) {
+            return unsafe_promise_clamped(min(o * height, rows - height) + at, 0, rows - 1);
+        };
+        s.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
+        const Expr at_k = clamped_k(s.inside);
+        s.partial(ji, ii, jo, io, ko, batch) = step(s.partial(ji, ii, jo, io, ko, batch), a(at_k, row(io, ii), batch),
+                                                    b(column(jo, ji), at_k, batch), Expr());
+        s.total(ji, ii, jo, io, batch) = product.init(type)[0];
+        s.total(ji, ii, jo, io, batch) =
+            product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
+        const RDom &t = s.tiles;
+        c(column(t[2], t[0]), row(t[3], t[1]), t[4]) = algebra.finalize({s.total(t[0], t[1], t[2], t[3], t[4])});
+        smalls.push_back(s);
+    }
+    finish_c(static_cast<int>(smalls.size()));
 }
 
 } // namespace nitrix::family

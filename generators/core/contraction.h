@@ -1,13 +1,15 @@
 // The contraction family: C[i, j] = finalize(merge over blocks of k (update over k of combine(A[i, k], B[k, j]))).
 //
-// A schedule chooses a form (whole or tiled); both compute the same bits, because the order of the reduction is
-// fixed here: k in blocks of `block`, sequential inside a block from the identity, blocks merged in order.
+// A schedule chooses a form (whole, tiled or panelled); all compute the same bits, because the order of the reduction
+// is fixed here: k in blocks, sequential inside a block from the identity, blocks merged in order.
 #pragma once
 
 #include <Halide.h>
 
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "generators/core/algebra.h"
 
@@ -17,6 +19,12 @@ using Halide::Func;
 using Halide::RDom;
 using Halide::Var;
 
+// How the tiles of panelled() read A.
+enum class LeftOperand {
+    copied,   // the rows of a tile interleaved
+    in_place, // where it is contiguous in k, else copied
+};
+
 // The register tile: rows x (vectors * lanes) accumulators. rows * vectors + rows + 1 must not exceed the number of
 // vector registers, because LLVM keeps every row's broadcast alive.
 struct ContractionTile {
@@ -25,11 +33,48 @@ struct ContractionTile {
     int unroll_k = 4;
     int row_block = 48;     // rows of A that are packed together
     int column_block = 512; // columns of B that stay in the second-level cache
+    // Of panelled() alone.
+    LeftOperand left = LeftOperand::in_place;
+    int edge_rows[3] = {}; // heights of the tiles of 1, 2 and 3 vectors at the right edge
 };
+
+// A tile of unpacked(): it serves products of at least so many rows and columns, where no larger tile does.
+struct SmallTile {
+    int columns, rows;
+};
+
+// The loop nest of one such tile.
+struct ContractionSmall {
+    SmallTile tile;
+    Func total, partial; // over all blocks of k, one block's reduction
+    RDom tiles;          // (column, row, tile of columns, tile of rows, item of the batch)
+    RDom merges, inside; // blocks of k, k inside a block
+    int merge_stage = 0; // of c
+};
+
+// Tiles of one width over all rows of C: the full panels of columns, or what is left to their right, in one of the
+// widths that it may have.
+struct ContractionPanel {
+    int rows, vectors; // of a tile
+    bool edge;
+    LeftOperand left;
+    std::string suffix;
+    Func a, b, partial;     // packed operands, one block's reduction
+    Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
+    RDom columns;           // of the edge panel, for packing
+    RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
+    RDom groups, rest;      // k inside a block: (of a group, groups of unroll_k), what is left
+    int merge_stage = 0;    // of c
+};
+
+// How long the blocks of a reduction of `depth` steps are: errors grow with the steps of a block and with the number of
+// blocks, so that both should.
+Expr block_of(const Expr &depth);
 
 class Contraction {
 public:
-    static constexpr int block = 256;
+    // Blocks are `block` steps long, twice that beyond `doubling` steps and `levels` times that beyond twice as many.
+    static constexpr int block = 256, doubling = 10240, levels = 4;
     // Short enough to search one for its winner, long enough to merge seldom: 1.1 of the time without a winner.
     static constexpr int winner_block = 64;
 
@@ -42,6 +87,11 @@ public:
     void whole();
     // The accumulators of a tile at a time, operands packed.
     void tiled(const ContractionTile &tile, int lanes);
+    // The same where tiles of whole vectors need no guard: full panels of columns, then one narrower panel.
+    void panelled(const ContractionTile &tile, int lanes);
+    // No copies and no guards: operands are read where they lie, and the last tile shifts inwards and computes some
+    // entries twice. tiles: the wider first, among equally wide ones the higher; the last is 1 x 1.
+    void unpacked(const std::vector<SmallTile> &tiles, int lanes);
 
     const Algebra &algebra;
     const std::optional<Lowering> lowering; // of the algebra
@@ -73,7 +123,10 @@ public:
     RDom nan_k, nan_i, nan_j, poisoned;
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
-    int block_length() const { return carries() ? winner_block : block; }
+    Expr block_length() const { return carries() ? Expr(winner_block) : block_of(steps); }
+    int longest_block() const { return carries() ? winner_block : levels * block; }
+    // Steps of k that B is packed for at a time, unless a block is longer: what the second-level cache holds.
+    int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
     // with one fma each, in the algebra REAL.
     std::optional<Func> at;
@@ -81,6 +134,9 @@ public:
     Func at_tile{"at_tile"};
     Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
+    std::vector<ContractionPanel> panels;                        // of panelled()
+    std::vector<ContractionSmall> smalls;                        // of unpacked()
+    Expr blocks_per_panel;                                       // of k that B is packed for at a time
 
     // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
     // parallel loops; set by the schedule. Negative: not known from these.
@@ -97,13 +153,17 @@ public:
 private:
     void define_order();
     void merge_into_c(Expr part);
-    Expr clamped_k() const;
+    void finish_c(int stages);
+    void add_panel(const ContractionTile &tile, int lanes, int vectors, bool edge);
+    Expr steps_of_block() const;
+    Expr clamped_k(Expr inside_block) const;
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr truth(Expr value) const;
     void define_maxima();
     Expr packed_k() const;
 
-    Expr steps; // length of the reduction in elements
+    Expr steps;    // length of the reduction in elements
+    Expr n_blocks; // of k
 };
 
 } // namespace nitrix::family

@@ -14,6 +14,14 @@ Expr maxima_bytes(const family::Contraction &f) {
     return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
 }
 
+Expr block_in_facts(const Expr &steps) {
+    Expr block = cast<int64_t>(family::Contraction::block);
+    for (int level = 1; level < family::Contraction::levels; level *= 2)
+        block =
+            block + cast<int64_t>(steps > level * family::Contraction::doubling) * (level * family::Contraction::block);
+    return block;
+}
+
 // A product that carries its winners grows beside its outputs.
 static Expr carried_bytes(const family::Contraction &f) {
     return f.carries() ? f.shape_rows() * f.shape_columns() * (f.type.bytes() + 4) : cast<int64_t>(0);
@@ -44,7 +52,7 @@ void plain_form(family::Contraction &f) {
 }
 
 // The scans that find the maximum of each row of A and column of B, as those below.
-static void scan_for_maxima(family::Contraction &f, int lanes) {
+void scan_for_maxima(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     RVar ko("maximum_ko"), ki("maximum_ki");
     Var lane("lane");
@@ -56,7 +64,7 @@ static void scan_for_maxima(family::Contraction &f, int lanes) {
 }
 
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
-static void scan_for_nan(family::Contraction &f, int lanes) {
+void scan_for_nan(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     RVar ko("nan_ko"), ki("nan_ki");
     Var lane("lane");
@@ -70,6 +78,28 @@ static void scan_for_nan(family::Contraction &f, int lanes) {
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
 
+// Vectors of the target, then halves of them, then single elements; each in the full height, 4 rows and 1. At most 8
+// rows and columns: what fits.
+static std::vector<family::SmallTile> small_tiles(const family::ContractionTile &full, int lanes, bool tiny) {
+    std::vector<family::SmallTile> tiles;
+    const auto add = [&](int columns, int rows) {
+        if (tiny && columns > 8)
+            return;
+        for (const int height : {tiny ? std::min(rows, 8) : rows, 8, 4, 1})
+            if (tiles.empty() || tiles.back().columns != columns || tiles.back().rows > height)
+                tiles.push_back({columns, height});
+    };
+    if (full.vectors > 2)
+        add(full.vectors * lanes, full.rows);
+    add(2 * lanes, full.vectors > 2 ? 8 : full.rows);
+    add(lanes, full.vectors > 2 ? 12 : full.edge_rows[0]);
+    for (int columns = lanes / 2; columns >= 2; columns /= 2)
+        if (columns >= 4)
+            add(columns, 8);
+    add(1, 8);
+    return tiles;
+}
+
 void register_tile(family::Contraction &f, const family::ContractionTile &full_tile, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     family::ContractionTile tile = full_tile;
@@ -77,8 +107,14 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         tile.rows = full_tile.vectors >= 4 ? 4 : 2;
         tile.vectors = full_tile.vectors >= 4 ? 3 : 2;
     }
+    const bool guarded =
+        f.carries() || f.at || f.algebra.bit_packed(); // in tiles with a guard, the only form they have
+    if (f.shape_class != "any" && !guarded && !f.lowering)
+        return unpacked_form(f, small_tiles(full_tile, lanes, f.shape_class == "small"), lanes);
     if (f.shape_class == "small")
         return plain_form(f);
+    if (!guarded)
+        return panel_form(f, tile, lanes);
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic"), jc("jc");
@@ -179,7 +215,8 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
-    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, cast<int64_t>(f.block));
+    const Expr size = cast<int64_t>(f.element.bytes()),
+               depth = min(steps, f.carries() ? Expr(f.block) : block_in_facts(steps));
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
     const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;

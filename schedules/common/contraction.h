@@ -14,6 +14,21 @@ Halide::Expr maxima_bytes(const family::Contraction &f);
 // One accumulator at a time: the reference, and the quickest where a packed operand would be read but once or twice.
 void plain_form(family::Contraction &f);
 
+// family::block_of where the registry evaluates it: in 64 bits and without select.
+Halide::Expr block_in_facts(const Halide::Expr &steps);
+
+// The scans that find the maximum of each row of A and column of B, and those that find NaN.
+void scan_for_maxima(family::Contraction &f, int lanes);
+void scan_for_nan(family::Contraction &f, int lanes);
+
+// Full panels of columns without guards, then the edge.
+void panel_form(family::Contraction &f, const family::ContractionTile &tile, int lanes);
+
+// Operands read in place, for what is over before a copy would pay.
+void unpacked_form(family::Contraction &f, const std::vector<family::SmallTile> &tiles, int lanes);
+
+// The form of the shape class. A product that carries its winners, takes a third operand or packs bits has guarded
+// tiles all over.
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes);
 
 } // namespace nitrix

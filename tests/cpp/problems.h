@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -68,11 +69,13 @@ inline std::vector<Problem> of(const nitrix::Op &op) {
     if (op.shape) // one table for each shape rule; an op of an unknown one has no problems, which the test refuses
         return std::string(op.signature).find("*window") != std::string::npos ? convolutions() : std::vector<Problem>();
     // Each row gives the op's core dimensions in turn.
-    static const int64_t sizes[][4] = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},     {6, 256, 64, 3},
-                                       {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2}};
+    using Sizes = std::vector<std::array<int64_t, 4>>;
+    static const Sizes sizes = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},     {6, 256, 64, 3},
+                                {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2},
+                                {33, 70, 40, 2},  {12, 17, 100, 2}, {2, 10300, 18, 2}};
     // (m, k, n, d) of a gathered product: columns around whole and half tiles, a reduction of several blocks.
-    static const int64_t gathered[][4] = {{1, 1, 1, 1},    {5, 3, 4, 7},     {9, 7, 20, 64}, {3, 300, 33, 129},
-                                          {4, 9, 30, 200}, {130, 2, 11, 17}, {7, 5, 9, 33},  {2, 3, 5, 600}};
+    static const Sizes gathered = {{1, 1, 1, 1},    {5, 3, 4, 7},     {9, 7, 20, 64}, {3, 300, 33, 129},
+                                   {4, 9, 30, 200}, {130, 2, 11, 17}, {7, 5, 9, 33},  {2, 3, 5, 600}};
     std::vector<Problem> all;
     for (const auto &s : op.indirect_axis < 0 ? sizes : gathered) {
         Problem problem;
