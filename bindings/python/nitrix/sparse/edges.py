@@ -96,10 +96,13 @@ def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     d = x.shape[-1]
     if weight.ndim != 2 or weight.shape[0] != 2 * d:
         raise ValueError(f"EdgeMLP: weight has shape {weight.shape}, must be (2 d, h) with d = {d}")
-    own = semiring_matmul(x, weight[:d] - weight[d:])
-    if mlp.bias is not None:
+    # One product for both, of which each is a view.
+    h = weight.shape[1]
+    both = semiring_matmul(x, np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1))
+    own, source = both[:, :h], both[:, h:]
+    if mlp.bias is not None and np.any(mlp.bias):
         own += np.asarray(mlp.bias, x.dtype)
-    return own, semiring_matmul(x, np.ascontiguousarray(weight[d:]))
+    return own, source
 
 
 def semiring_ell_edge_aggregate(
