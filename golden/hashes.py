@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from golden import corpus, registry
-from golden.call import serve
+from golden.call import call, serve
 
 HASHES = corpus.FOLDER / "hashes.toml"
 HEADER = """\
@@ -57,6 +57,21 @@ def hash_cell(cell: corpus.Cell, variants: list[registry.Variant]) -> tuple[dict
     return {"inputs": digest(inputs), "outputs": digest(outputs)}, problems
 
 
+def hash_composed(cell: corpus.Cell, best: str) -> tuple[dict[str, str], list[str]]:
+    """The same for an op that is made of others and has no variants: the best backend beside naive."""
+    inputs, outputs, problems = [], [], []
+    for case in corpus.load(cell):
+        inputs += [(f"{case.name}/{n}", a) for n, a in case.inputs.items()]
+        chosen, naive = (
+            [(f"{case.name}/{n}", a) for n, a in call(cell, case.inputs, backend=backend).items()]
+            for backend in (best, "naive")
+        )
+        outputs += chosen
+        if digest(chosen) != digest(naive):
+            problems.append(f"case {case.name!r}: {cell} has other bits than its naive form")
+    return {"inputs": digest(inputs), "outputs": digest(outputs)}, problems
+
+
 def read(path: Path = HASHES) -> dict[corpus.Cell, dict[str, str]]:
     """The pinned hashes by cell."""
     tables = tomllib.loads(path.read_text()) if path.exists() else {}
@@ -82,6 +97,12 @@ def measure(variants: list[registry.Variant]) -> tuple[dict[corpus.Cell, dict[st
     for cell, of_cell in cells.items():
         measured[cell], wrong = hash_cell(cell, of_cell)
         problems += wrong
+    # Composed ops choose for themselves: of the fused class only where the processor has fused multiply-add.
+    fused = any(v.fused and v.runs_here and v.target not in ("naive", "sse41_emulated") for v in variants)
+    for cell in corpus.manifest_cells():
+        if cell not in {v.cell for v in variants}:
+            measured[cell], wrong = hash_composed(cell, "cpu" if fused else "naive")
+            problems += wrong
     return measured, problems
 
 
