@@ -282,26 +282,33 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
     finish_c(static_cast<int>(panels.size()));
 }
 
-void Contraction::unpacked(const std::vector<SmallTile> &tiles) {
+void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
     define_order();
     const Expr items = c.output_buffer().dim(2).extent();
     c(j, i, batch) = undef(type);
-    int wider = 0, higher = 0; // than this tile
+    // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
+    // where it computes fewer twice.
+    const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
+    const auto fits = [&](int width) {
+        const Expr enough = columns >= width;
+        return width > lanes ? enough && 4 * padded(columns, width) <= 5 * padded(columns, lanes) : enough;
+    };
+    const auto fits_rows = [&](int height) {
+        const Expr enough = rows >= height;
+        return height > 8 ? enough && padded(rows, height) < padded(rows, 8) : enough;
+    };
+    Expr wider = Internal::const_false(), higher = wider; // such a tile serves
     for (const SmallTile &tile : tiles) {
         ContractionSmall s;
         s.tile = tile;
         s.merge_stage = static_cast<int>(smalls.size());
         const std::string suffix = "_" + std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
         if (!smalls.empty() && smalls.back().tile.columns != tile.columns) {
-            wider = smalls.back().tile.columns;
-            higher = 0;
+            wider = wider || fits(smalls.back().tile.columns);
+            higher = Internal::const_false();
         }
-        Expr mine = columns >= tile.columns && rows >= tile.rows;
-        if (wider)
-            mine = mine && columns < wider;
-        if (higher)
-            mine = mine && rows < higher;
-        higher = tile.rows;
+        const Expr mine = fits(tile.columns) && fits_rows(tile.rows) && !wider && !higher;
+        higher = higher || fits_rows(tile.rows);
         const int width = tile.columns, height = tile.rows;
         s.tiles = RDom(0, width, 0, height, 0, (columns + width - 1) / width, 0, (rows + height - 1) / height, 0,
                        select(mine, items, 0), "tiles" + suffix);

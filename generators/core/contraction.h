@@ -38,7 +38,7 @@ struct ContractionTile {
     int edge_rows[3] = {}; // heights of the tiles of 1, 2 and 3 vectors at the right edge
 };
 
-// A tile of unpacked(): it serves products of at least so many rows and columns, up to the next larger tile.
+// A tile of unpacked(): it serves products of at least so many rows and columns, where no larger tile does.
 struct SmallTile {
     int columns, rows;
 };
@@ -91,7 +91,7 @@ public:
     void panelled(const ContractionTile &tile, int lanes);
     // No copies and no guards: operands are read where they lie, and the last tile shifts inwards and computes some
     // entries twice. tiles: the wider first, among equally wide ones the higher; the last is 1 x 1.
-    void unpacked(const std::vector<SmallTile> &tiles);
+    void unpacked(const std::vector<SmallTile> &tiles, int lanes);
 
     const Algebra &algebra;
     const std::optional<Lowering> lowering; // of the algebra

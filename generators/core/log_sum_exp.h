@@ -34,14 +34,17 @@ public:
     Halide::Var x{"x"}, y{"y"}, batch{"batch"};
     Halide::Var xi{"xi"}, yi{"yi"}, xo{"xo"}, yo{"yo"}, ko{"ko"}; // inside and outside a tile
     Halide::RDom k, blocks, inside;
-    Halide::Func running{"running"}, partial{"partial"}; // of one tile
-    Halide::Func maximum{"maximum"}, sum{"sum"};         // dims (x, y, batch)
+    Halide::Func running{"running"}, partial{"partial"};                             // of one tile
+    Halide::Func maximum{"maximum"}, sum{"sum"};                                     // dims (x, y, batch)
+    Halide::Func panel_of_maximum{"panel_of_maximum"}, panel_of_sum{"panel_of_sum"}; // B's columns of a tile, copied
+    Halide::Func maximum_inside{"maximum_inside"};                                   // of a tile
+    bool is_list() const { return Halide::Internal::is_const_one(height); }          // of entries, not a product
 
     Expr results() const; // how many, in the dimensions of the op's signature
     Expr scratch_bytes;   // set by the schedule, as a contraction's
 
 private:
-    Expr value(const Expr &tile_x, const Expr &tile_y, const Expr &at) const;
+    Expr value(Halide::Func &panel, const Expr &tile_x, const Expr &tile_y, const Expr &at);
 };
 
 } // namespace nitrix::family

@@ -210,7 +210,8 @@ int64_t finish_bytes_semiring_matmul(const Call &call, const Variant &) {
         return 0;
     // The list, or a few rows' values, and what the streaming kernel of either keeps.
     const int64_t size = dtype_bytes(call.dtype), in_rows = std::min(rows_at_a_time, call.dims[0]) * call.dims[2];
-    return list_capacity * (8 + 5 * size) + in_rows * 5 * size;
+    const int64_t panel = call.dims[1] * 64; // a vector of columns, for each thread
+    return list_capacity * (8 + 5 * size) + in_rows * 5 * size + panel * call.options.threads;
 }
 
 } // namespace nitrix

@@ -85,14 +85,14 @@ static std::vector<family::SmallTile> small_tiles(const family::ContractionTile 
     const auto add = [&](int columns, int rows) {
         if (tiny && columns > 8)
             return;
-        for (const int height : {tiny ? std::min(rows, 8) : rows, 4, 1})
+        for (const int height : {tiny ? std::min(rows, 8) : rows, 8, 4, 1})
             if (tiles.empty() || tiles.back().columns != columns || tiles.back().rows > height)
                 tiles.push_back({columns, height});
     };
     if (full.vectors > 2)
         add(full.vectors * lanes, full.rows);
     add(2 * lanes, full.vectors > 2 ? 8 : full.rows);
-    add(lanes, full.vectors > 2 ? 8 : full.edge_rows[0]);
+    add(lanes, full.vectors > 2 ? 12 : full.edge_rows[0]);
     for (int columns = lanes / 2; columns >= 2; columns /= 2)
         if (columns >= 4)
             add(columns, 8);

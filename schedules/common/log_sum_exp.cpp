@@ -4,10 +4,12 @@ namespace nitrix {
 
 using namespace Halide;
 
+static Expr dimension(const char *name) { return Internal::Variable::make(Int(64), name); }
+
 void stream_tiles(family::LogSumExp &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     // Four rows share each load of B; a list of entries has one row.
-    const int rows = Internal::is_const_one(f.height) ? 1 : 4;
+    const int rows = f.is_list() ? 1 : 4;
     f.tiled(rows, lanes);
     const auto tile = [&](Stage stage) {
         stage.split(f.x, f.xo, f.xi, lanes, tail).split(f.y, f.yo, f.yi, rows, tail);
@@ -25,7 +27,16 @@ void stream_tiles(family::LogSumExp &f, int lanes) {
     f.partial.bound_extent(f.ko, 1);
     inner(f.partial, LoopLevel(f.sum, f.blocks));
     f.partial.update().reorder(f.xi, f.yi, f.inside).vectorize(f.xi).unroll(f.yi);
+    inner(f.maximum_inside, LoopLevel(f.sum, f.yo));
     f.scratch_bytes = 2 * f.type.bytes() * f.results();
+    if (!f.is_list()) {
+        // A vector of B in one load: read where it may lie anywhere, it would be gathered for each row.
+        for (Func *panel : {&f.panel_of_maximum, &f.panel_of_sum})
+            panel->bound(f.xi, 0, lanes).vectorize(f.xi);
+        f.panel_of_maximum.compute_at(f.maximum, f.xo);
+        f.panel_of_sum.compute_at(f.sum, f.xo);
+        f.scratch_bytes = f.scratch_bytes + dimension("threads") * dimension("k") * (lanes * f.type.bytes());
+    }
 }
 
 } // namespace nitrix

@@ -50,10 +50,11 @@ static void pack_right(Contraction &f, ContractionPanel &p, const LoopLevel &at,
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .compute_at(at);
+    if (!p.edge || f.lowering)
+        p.b.parallel(f.jo);
     Func raw = p.b;
     if (f.lowering) {
         raw = p.b_inside;
-        p.b.parallel(f.jo);
         p.maximum.bound(f.ji, 0, width).compute_at(p.b, f.jo).vectorize(f.ji, lanes);
         raw.bound(f.ji, 0, width).reorder_storage(f.ji, f.k, f.jo, f.batch).vectorize(f.ji, lanes).unroll(f.ji);
         raw.compute_at(p.b, f.k);

@@ -38,7 +38,7 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
 }
 
 void unpacked_form(family::Contraction &f, const std::vector<family::SmallTile> &tiles, int lanes) {
-    f.unpacked(tiles);
+    f.unpacked(tiles, lanes);
     for (family::ContractionSmall &s : f.smalls)
         multiply(f, s, lanes);
     if (f.poison_stage >= 0)

@@ -69,7 +69,8 @@ inline std::vector<Problem> of(const nitrix::Op &op) {
         return std::string(op.signature).find("*window") != std::string::npos ? convolutions() : std::vector<Problem>();
     // Each row gives the op's core dimensions in turn.
     static const int64_t sizes[][4] = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},     {6, 256, 64, 3},
-                                       {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2}};
+                                       {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2}, {200, 300, 1, 2},
+                                       {33, 70, 40, 2},  {12, 17, 100, 2}, {2, 10300, 18, 2}};
     std::vector<Problem> all;
     for (const auto &s : sizes) {
         Problem problem;
