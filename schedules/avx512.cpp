@@ -35,8 +35,8 @@ static void stencil(family::Stencil &f, int lanes) {
 
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 16, lanes); }
 
-static const ScheduleTable avx512 = {"avx512",        &naive_schedule, contraction, stream_tiles, search_blocks,
-                                   whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles, search_blocks,
+                                     whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

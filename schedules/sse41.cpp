@@ -30,8 +30,8 @@ static void stencil(family::Stencil &f, int lanes) {
 
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
 
-static const ScheduleTable sse41 = {"sse41",        &naive_schedule, contraction, stream_tiles, search_blocks,
-                                   whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles, search_blocks,
+                                    whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

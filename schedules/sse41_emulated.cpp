@@ -22,7 +22,11 @@
 
 namespace nitrix {
 
-static void contraction(family::Contraction &f, int lanes) { register_tile(f, {.rows = 3, .vectors = 2}, lanes); }
+static void contraction(family::Contraction &f, int lanes) {
+    family::ContractionTile tile = {.rows = 3, .vectors = 2, .unroll_k = 1};
+    tile.edge_rows[0] = 6;
+    register_tile(f, tile, lanes);
+}
 
 static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 3, .vectors = 2}, {.positions = 1, .vectors = 6}, lanes);
@@ -30,9 +34,9 @@ static void stencil(family::Stencil &f, int lanes) {
 
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
 
-static const ScheduleTable sse41_emulated = {
-    "sse41_emulated", &naive_schedule, contraction, stream_tiles, search_blocks,
-    whole_vectors,    gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+static const ScheduleTable sse41_emulated = {"sse41_emulated", &naive_schedule, contraction, stream_tiles,
+                                             search_blocks,    whole_vectors,   gather_rows, dot_lanes,
+                                             stencil,          stencil_gradient};
 static const ScheduleRegistration registration(sse41_emulated);
 
 } // namespace nitrix
