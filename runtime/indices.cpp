@@ -80,14 +80,16 @@ void check_index_array(const Array &a, const std::string &where, int64_t limit, 
             const char *const element = data + i * a.strides[a.rank - 1] * dtype_bytes(a.dtype);
             if (valid(a, element, 1, limit))
                 continue;
-            std::string position;
+            std::string message = where;
+            message += ": element (";
             for (int d = 0; d + 1 < a.rank; ++d)
-                position += std::to_string(at[d]) + ",";
+                message += std::to_string(at[d]) + ",";
             const int64_t index = a.dtype == DType::i64 ? *reinterpret_cast<const int64_t *>(element)
                                                         : *reinterpret_cast<const int32_t *>(element);
-            refuse_value(where + ": element (" + position + std::to_string(i) + ") is " + std::to_string(index) +
-                         ", must be below " + std::to_string(limit) + ", the size of " + dimension +
-                         "; a negative one is padding, down to -2147483648");
+            message += std::to_string(i) + ") is " + std::to_string(index) + ", must be below " +
+                       std::to_string(limit) + ", the size of ";
+            message += dimension;
+            refuse_value(message + "; a negative one is padding, down to -2147483648");
         }
         return true;
     });

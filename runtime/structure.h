@@ -45,7 +45,7 @@ Lists ragged_by_column(const Lists &by_row, int64_t n);
 void check_counts(const std::string &where, const Array &counts, int64_t entries);
 
 // All lists, in `order` (empty: their own), as sections: by ceil(log2(length)), or by the numbers in `buckets`.
-Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std::vector<int32_t> &buckets = {});
+Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std::vector<int32_t> &bucket_of_list = {});
 
 class Structure {
 public:

@@ -22,7 +22,7 @@ void Contraction::define_order() {
     blocks = RDom(0, n_blocks, "blocks");
     inside = RDom(0, longest_block(), "inside");
     // TrimNoOps turns these into the loop's bound; of a minimum it would leave a test in the loop.
-    if (!carries())
+    if (!carries() && !algebra.bit_packed())
         inside.where(inside < block_length());
     inside.where(inside < steps - ko * block_length());
 }

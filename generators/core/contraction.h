@@ -123,8 +123,11 @@ public:
     RDom nan_k, nan_i, nan_j, poisoned;
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
-    Expr block_length() const { return carries() ? Expr(winner_block) : block_of(steps); }
-    int longest_block() const { return carries() ? winner_block : levels * block; }
+    // Truth values have the same OR in any order, and a constant bound halves the loop's instructions.
+    Expr block_length() const {
+        return carries() ? Expr(winner_block) : algebra.bit_packed() ? Expr(block) : block_of(steps);
+    }
+    int longest_block() const { return carries() ? winner_block : algebra.bit_packed() ? block : levels * block; }
     // Steps of k that B is packed for at a time, unless a block is longer: what the second-level cache holds.
     int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,

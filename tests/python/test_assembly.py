@@ -57,7 +57,9 @@ def test_inner_loops_have_no_scalar_arithmetic_and_no_spills(build, target):
     assert files, f"no variants for {target}"
     for path in files:
         body = hottest(path.read_text())
-        assert sum(bool(VECTOR.match(x)) for x in body) >= 8, f"{path.name}: no vector loop found"
+        # With a third operand LLVM takes the loop apart by columns: a loop for each few vectors.
+        least = 3 if "_differences_" in path.name else 8
+        assert sum(bool(VECTOR.match(x)) for x in body) >= least, f"{path.name}: no vector loop found"
         scalar = [
             x for x in body if re.match(r"^\s+v?(fn?m(add|sub)\w*s[sd]|mulss|mulsd|addss|addsd|maxss|maxsd)\b", x)
         ]

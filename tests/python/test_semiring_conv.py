@@ -277,5 +277,5 @@ def test_wrong_shapes_say_what_is_wrong():
 def test_explain_and_workspace_size_take_the_same_options():
     x, k = np.zeros((5, 6, 2), "float32"), np.zeros((3, 3, 2, 4), "float32")
     answer = nitrix.explain(semiring_conv, x, k, padding=[(1, 1), (0, 0)], stride=2)
-    assert answer["chosen"].startswith("semiring-conv/real/f32/any/")
+    assert answer["chosen"].startswith("semiring-conv/real/f32/narrow/")
     assert nitrix.workspace_size(semiring_conv, x, k, padding="VALID") >= 0
