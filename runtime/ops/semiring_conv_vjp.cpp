@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
-#include <vector>
 
 #include "orchestrate.h"
 #include "run.h"
@@ -68,6 +67,8 @@ struct Phase {
     int64_t before, after;       // padding of what is kept
 };
 
+int64_t residues(const Call &call, int axis) { return std::min(derived(call, 0, axis), size_of(call, X, axis)); }
+
 Phase phase_of(const Call &call, int axis, int64_t residue) {
     const int64_t s = derived(call, 0, axis), d = derived(call, 1, axis), b = derived(call, 2, axis);
     const int64_t size = size_of(call, X, axis), taps = size_of(call, K, axis), outputs = size_of(call, Y, axis);
@@ -104,7 +105,7 @@ Phase phase_of(const Call &call, int axis, int64_t residue) {
 void convolve_back(Orchestrator &o, const Call &call, const Array &k, const Array &dy, const Array &dx) {
     int64_t phases = 1;
     for (int axis = 0; axis < axes; ++axis)
-        phases *= std::min(derived(call, 0, axis), size_of(call, X, axis));
+        phases *= residues(call, axis);
     if (phases > 1 && !o.dry)
         fill(dx, 0); // where the stride passes by
     for (int64_t phase = 0; phase < phases; ++phase) {
@@ -113,9 +114,9 @@ void convolve_back(Orchestrator &o, const Call &call, const Array &k, const Arra
         int64_t rest = phase;
         bool any = true;
         for (int axis = axes - 1; axis >= 0; --axis) {
-            const int64_t residues = std::min(derived(call, 0, axis), size_of(call, X, axis));
-            const Phase p = phase_of(call, axis, rest % residues);
-            rest /= residues;
+            const int64_t n = residues(call, axis);
+            const Phase p = phase_of(call, axis, rest % n);
+            rest /= n;
             any = p.tap >= 0;
             if (!any)
                 break;
@@ -132,70 +133,108 @@ void convolve_back(Orchestrator &o, const Call &call, const Array &k, const Arra
     }
 }
 
-// dx += and dk += dy at the winning terms, in the order of the outputs. Every term has a fixed place beside its output.
-template <typename T>
-void scatter(Orchestrator &o, const Call &call, const Array &winner, const Array &dy, const Array &to, bool is_image) {
-    const int core = is_image ? of_x : of_k;
-    const BroadcastSum sum(call, to, core);
-    int64_t taps[axes], c_in = size_of(call, X, axes), c_out = size_of(call, Y, axes), terms = c_in;
-    for (int axis = 0; axis < axes; ++axis)
-        terms *= taps[axis] = size_of(call, K, axis);
-    std::vector<int64_t> place(static_cast<size_t>(terms));
-    int64_t window[axes + 1];
+int64_t terms_of(const Call &call) {
+    int64_t terms = 1;
+    for (int d = 0; d <= axes; ++d)
+        terms *= size_of(call, K, d);
+    return terms;
+}
+
+// How far each term of an output lies from the output's first tap in dx, or from the start of dk: int64.
+Array places(Orchestrator &o, const Call &call, const Array &to, int core) {
+    const int64_t terms = terms_of(call);
+    const Array table = o.scratch(DType::i64, &terms, 1);
+    if (o.dry)
+        return table;
     for (int64_t term = 0; term < terms; ++term) {
-        int64_t rest = term;
-        window[axes] = rest % c_in;
-        rest /= c_in;
-        for (int axis = axes - 1; axis >= 0; --axis) {
-            window[axis] = rest % taps[axis];
-            rest /= taps[axis];
+        int64_t rest = term, at = 0;
+        for (int d = axes; d >= 0; --d) {
+            const int64_t index = rest % size_of(call, K, d);
+            const bool is_tap_of_x = core == of_x && d < axes;
+            at += to.strides[to.rank - core + d] *
+                  (is_tap_of_x ? index * derived(call, 1, d) - derived(call, 2, d) : index);
+            rest /= size_of(call, K, d);
         }
-        int64_t at = 0;
-        for (int d = 0; d <= axes; ++d) {
-            const int64_t step = to.strides[to.rank - core + d];
-            at += step * (!is_image || d == axes ? window[d] : window[d] * derived(call, 1, d) - derived(call, 2, d));
-        }
-        place[static_cast<size_t>(term)] = at;
+        reinterpret_cast<int64_t *>(table.data)[term] = at;
     }
+    return table;
+}
+
+// Adds dy to the winning terms, in the order of the outputs: to dx through a table of places, to a sum for each term
+// and channel of dk, of which each has as many summands as there are outputs: float64.
+template <typename T, bool for_x, bool for_k>
+void add_outputs(const Call &call, const Array &dy, const Array &winner, const Array &dx, const int64_t *place,
+                 double *sums) {
     const int lead = call.batch_rank;
+    const int64_t *const n = dy.shape + lead, *const step = dy.strides + lead, *const pace = winner.strides + lead;
+    int64_t hop[axes] = {};
+    for (int d = 0; for_x && d < axes; ++d)
+        hop[d] = derived(call, 0, d) * dx.strides[lead + d];
+    const int64_t channels = n[axes], along = step[axes], by = pace[axes];
+    for (int64_t i0 = 0; i0 < n[0]; ++i0)
+        for (int64_t i1 = 0; i1 < n[1]; ++i1)
+            for (int64_t i2 = 0; i2 < n[2]; ++i2) {
+                const T *const from = reinterpret_cast<const T *>(dy.data) + i0 * step[0] + i1 * step[1] + i2 * step[2];
+                const int32_t *const which =
+                    reinterpret_cast<const int32_t *>(winner.data) + i0 * pace[0] + i1 * pace[1] + i2 * pace[2];
+                T *const to = reinterpret_cast<T *>(dx.data) + (i0 * hop[0] + i1 * hop[1] + i2 * hop[2]);
+                for (int64_t c = 0; c < channels; ++c) {
+                    const int64_t term = which[c * by];
+                    if (term < 0)
+                        continue;
+                    const T value = from[c * along];
+                    if constexpr (for_x)
+                        to[place[term]] += value;
+                    if constexpr (for_k)
+                        sums[term * channels + c] += value;
+                }
+            }
+}
+
+// For each item of `sum`, which are those of dx, of dk or of both.
+template <typename T, bool for_x, bool for_k>
+void scatter(Orchestrator &o, const Call &call, const Array &winner, const BroadcastSum &sum) {
+    const Array *const a = call.arrays;
+    const int64_t terms = terms_of(call), c_out = size_of(call, Y, axes), shape[] = {sum.items(), terms * c_out};
+    Array of_dx{}, of_dk{}, sums{};
+    if (for_x)
+        of_dx = places(o, call, a[dX], of_x);
+    if (for_k) {
+        of_dk = places(o, call, a[dK], of_k);
+        sums = o.scratch(DType::f64, shape, 2);
+    }
+    const auto *const place = reinterpret_cast<const int64_t *>(of_dx.data);
     o.parallel(sum.items(), [&](int64_t item) {
-        const Array own = sum.item_of_term(to, core, item, 0);
-        // The sums of k have as many terms as there are outputs: float64.
-        std::vector<double> sums(is_image ? 0 : static_cast<size_t>(terms * c_out));
-        Array image = own;
-        fill(image, 0);
-        for (int64_t t = 0; t < sum.terms(); ++t) {
-            const Array from = sum.item_of_term(dy, of_x, item, t), which = sum.item_of_term(winner, of_x, item, t);
-            const int64_t *const n = from.shape + lead, *const step = from.strides + lead;
-            const int64_t *const pace = which.strides + lead;
-            for (int64_t i0 = 0; i0 < n[0]; ++i0)
-                for (int64_t i1 = 0; i1 < n[1]; ++i1)
-                    for (int64_t i2 = 0; i2 < n[2]; ++i2) {
-                        const int64_t at[axes] = {i0, i1, i2};
-                        int64_t source = 0, index = 0, target = 0;
-                        for (int d = 0; d < axes; ++d) {
-                            source += at[d] * step[d];
-                            index += at[d] * pace[d];
-                            target += at[d] * derived(call, 0, d) * own.strides[lead + d];
-                        }
-                        for (int64_t c = 0; c < n[axes]; ++c) {
-                            const int32_t term = reinterpret_cast<const int32_t *>(which.data)[index + c * pace[axes]];
-                            if (term < 0)
-                                continue;
-                            const T value = reinterpret_cast<const T *>(from.data)[source + c * step[axes]];
-                            if (is_image)
-                                reinterpret_cast<T *>(own.data)[target + place[static_cast<size_t>(term)]] += value;
-                            else
-                                sums[static_cast<size_t>(term * c_out + c)] += value;
-                        }
-                    }
+        Array dx{};
+        double *own = nullptr;
+        if (for_x) {
+            dx = sum.item_of_term(a[dX], of_x, item, 0);
+            fill(dx, 0);
         }
-        for (size_t i = 0; i < sums.size(); ++i)
-            reinterpret_cast<T *>(
-                own.data)[place[i / static_cast<size_t>(c_out)] +
-                          static_cast<int64_t>(i % static_cast<size_t>(c_out)) * own.strides[lead + axes + 1]] =
-                static_cast<T>(sums[i]);
+        if (for_k) {
+            own = reinterpret_cast<double *>(sums.data) + item * shape[1];
+            std::fill_n(own, shape[1], 0.0);
+        }
+        for (int64_t t = 0; t < sum.terms(); ++t)
+            add_outputs<T, for_x, for_k>(call, sum.item_of_term(a[dY], of_x, item, t),
+                                         sum.item_of_term(winner, of_x, item, t), dx, place, own);
+        if (!for_k)
+            return;
+        const Array dk = sum.item_of_term(a[dK], of_k, item, 0);
+        for (int64_t term = 0; term < terms; ++term) {
+            T *const to = reinterpret_cast<T *>(dk.data) + reinterpret_cast<const int64_t *>(of_dk.data)[term];
+            for (int64_t c = 0; c < c_out; ++c)
+                to[c * dk.strides[dk.rank - 1]] = static_cast<T>(own[term * c_out + c]);
+        }
     });
+}
+
+template <typename T> void scatter_both(Orchestrator &o, const Call &call, const Array &winner) {
+    const BroadcastSum for_x(call, call.arrays[dX], of_x), for_k(call, call.arrays[dK], of_k);
+    if (for_x.terms() == 1 && for_k.terms() == 1) // the same items: one pass
+        return scatter<T, true, true>(o, call, winner, for_x);
+    scatter<T, true, false>(o, call, winner, for_x);
+    scatter<T, false, true>(o, call, winner, for_k);
 }
 
 void tropical(Orchestrator &o, const Call &call) {
@@ -208,15 +247,7 @@ void tropical(Orchestrator &o, const Call &call) {
     Attributes attributes = attributes_of(call);
     o.call("semiring_conv_winner", call.algebra, {o.compact(a[X]), o.compact(a[K]), o.compact(a[Y]), winner},
            attributes.get());
-    if (o.dry)
-        return;
-    if (call.dtype == DType::f64) {
-        scatter<double>(o, call, winner, a[dY], a[dX], true);
-        scatter<double>(o, call, winner, a[dY], a[dK], false);
-    } else {
-        scatter<float>(o, call, winner, a[dY], a[dX], true);
-        scatter<float>(o, call, winner, a[dY], a[dK], false);
-    }
+    (call.dtype == DType::f64 ? scatter_both<double> : scatter_both<float>)(o, call, winner);
 }
 
 void weighted(Orchestrator &o, const Call &call) {
