@@ -38,7 +38,7 @@ struct Log : StrictSemiring {
         const Expr share = factor(exact::ordered_min((a + b) - c, zero(c.type())));
         return select(c == negative_infinity(c.type()), zero(c.type()), share);
     }
-    static Derivative derivative() { return {nullptr, softmax, softmax}; }
+    static Derivative derivative() { return {nullptr, softmax, softmax, true}; }
     static std::optional<double> annihilator() { return -std::numeric_limits<double>::infinity(); }
 
     // exp(a - row's maximum) times exp(b - column's maximum), summed as REAL. Where the maxima never meet, the sum

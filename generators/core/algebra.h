@@ -75,6 +75,7 @@ struct Derivative {
     Expr (*weight)(const Expr &dc, const Expr &c);
     Expr (*left)(const Expr &a, const Expr &b, const Expr &c);
     Expr (*right)(const Expr &a, const Expr &b, const Expr &c);
+    bool reads_result = false; // whether left and right read c
 };
 
 // A NaN that no arithmetic makes: its payload spells the mark.

@@ -47,20 +47,6 @@ Expr Stencil::kernel_at(Expr channel_out, Expr channel_in, const Tap &at) const 
     return truth(k(channel_out, channel_in, at[0], at[1], at[2], batch));
 }
 
-// The position of x that a tap reads; callers ask only where it is inside.
-Expr Stencil::place(int axis, Expr position, const Tap &at) const {
-    return position * axes[axis].stride + (at[axis] * axes[axis].dilation - axes[axis].before);
-}
-
-Expr Stencil::input(int axis, Expr position, const Tap &at) const {
-    return unsafe_promise_clamped(place(axis, position, at), 0, axes[axis].size - 1);
-}
-
-Expr Stencil::is_inside(int axis, Expr position, const Tap &at) const {
-    const Expr where = place(axis, position, at);
-    return where >= 0 && where < axes[axis].size;
-}
-
 Expr Stencil::nan_mask(Expr value) const {
     const Type mask = UInt(type.bits());
     return select(exact::is_nan(std::move(value)), Internal::make_const(mask, 1), Internal::make_zero(mask));
@@ -99,8 +85,7 @@ void Stencil::add_zone(const std::vector<Var> &at, Pass &pass, const Form &form)
     const Tap at_tap = {zone.inside[1], zone.inside[2], zone.inside[3]};
     if (!plane)
         zone.inside.where(cb * block + zone.inside[0] < c_in);
-    const Expr channel =
-        plane ? Expr(zone.inside[0]) : unsafe_promise_clamped(cb * block + zone.inside[0], 0, c_in - 1);
+    const Expr channel = plane ? Expr(zone.inside[0]) : promise(cb * block + zone.inside[0], c_in);
     // The taps of the block, level by level, so that each test stands outside the loops it does not depend on. No call
     // of a Func in them, which Halide would leave in the innermost loop.
     const Expr first = tb * per_block, end = first + per_block, row_taps = axes[0].taps;
@@ -142,13 +127,12 @@ void Stencil::define_nan_rows(Expr value, Expr lanes) {
     nan_k(batch) =
         nan_k(batch) | nan_mask(kernel_at(nan_in_k[0], nan_in_k[1], {nan_in_k[2], nan_in_k[3], nan_in_k[4]}));
     const RDom near(0, axes[1].taps, 0, axes[2].taps, "near");
-    const Expr at_h = h * axes[1].stride + near[0] * axes[1].dilation - axes[1].before;
-    const Expr at_d = d * axes[2].stride + near[1] * axes[2].dilation - axes[2].before;
+    const Expr at_h = place_of(axes[1], h, near[0]), at_d = place_of(axes[2], d, near[1]);
     RDom inside = near;
-    inside.where(at_h >= 0 && at_h < axes[1].size && at_d >= 0 && at_d < axes[2].size);
+    inside.where(is_in(at_h, axes[1].size) && is_in(at_d, axes[2].size));
     nan_near(h, d, batch) = nan_k(batch);
-    nan_near(h, d, batch) = nan_near(h, d, batch) | nan_row(unsafe_promise_clamped(at_h, 0, axes[1].size - 1),
-                                                            unsafe_promise_clamped(at_d, 0, axes[2].size - 1), batch);
+    nan_near(h, d, batch) =
+        nan_near(h, d, batch) | nan_row(promise(at_h, axes[1].size), promise(at_d, axes[2].size), batch);
 }
 
 // Where a NaN among the operands meets an output: looked for only where one is near, at the cost of another reduction.

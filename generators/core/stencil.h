@@ -25,6 +25,13 @@ struct StencilAxis {
     Expr stride, dilation, before;
 };
 
+// The position of x that a tap reads for an output, and whether x has it.
+inline Expr place_of(const StencilAxis &axis, const Expr &position, const Expr &tap) {
+    return position * axis.stride + (tap * axis.dilation - axis.before);
+}
+inline Expr is_in(const Expr &place, const Expr &size) { return place >= 0 && place < size; }
+inline Expr promise(const Expr &place, const Expr &size) { return Halide::unsafe_promise_clamped(place, 0, size - 1); }
+
 // Accumulators of a register tile: positions along the innermost axis x (vectors * lanes) output channels, or, for a
 // plane, vectors * lanes positions.
 struct StencilTile {
@@ -98,9 +105,13 @@ private:
     Expr taps_per_block() const;
     using Tap = std::array<Expr, 3>; // a position in the kernel, innermost axis first
     Expr kernel_at(Expr channel_out, Expr channel_in, const Tap &at) const;
-    Expr place(int axis, Expr position, const Tap &at) const; // in x
-    Expr input(int axis, Expr position, const Tap &at) const;
-    Expr is_inside(int axis, Expr position, const Tap &at) const;
+    Expr place(int axis, const Expr &position, const Tap &at) const { return place_of(axes[axis], position, at[axis]); }
+    Expr input(int axis, const Expr &position, const Tap &at) const {
+        return promise(place(axis, position, at), axes[axis].size);
+    }
+    Expr is_inside(int axis, const Expr &position, const Tap &at) const {
+        return is_in(place(axis, position, at), axes[axis].size);
+    }
     Expr finish(const std::vector<Expr> &at) const;
     void set_passes();
     Expr nan_mask(Expr value) const;

@@ -16,12 +16,9 @@ void set_axes(family::StencilAxis (&axes)[3], const X &x, const K &k, const Y &y
                    stride[2 - a],         dilation[2 - a],       before[2 - a]};
 }
 
-// The position of x that a tap reads for an output, and whether x has it.
-inline Expr place_of(const family::StencilAxis &axis, const Expr &position, const Expr &tap) {
-    return position * axis.stride + (tap * axis.dilation - axis.before);
-}
-inline Expr is_in(const Expr &place, const Expr &size) { return place >= 0 && place < size; }
-inline Expr promise(const Expr &place, const Expr &size) { return Halide::unsafe_promise_clamped(place, 0, size - 1); }
+using family::is_in;
+using family::place_of;
+using family::promise;
 
 // x(c, w, h, d, batch), k(o, c, w, h, d, batch), y(o, w, h, d, batch) as a convolution's generator takes them.
 template <typename Buffer> void constrain_image(const Buffer &b, const Expr &channels, const Expr &batch) {
@@ -44,5 +41,6 @@ template <typename Buffer, typename Other> void constrain_as(const Buffer &b, co
         b.dim(d).set_min(0).set_extent(other.dim(d).extent());
     b.dim(0).set_stride(Expr());
 }
+template <typename... Buffer> void constrain_dense(const Buffer &...b) { (b.dim(0).set_stride(1), ...); }
 
 } // namespace nitrix

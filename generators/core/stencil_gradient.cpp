@@ -29,6 +29,12 @@ void StencilGradient::tiled(int columns, int tile) {
     out(of_out) = finish ? finish(total(of_tile), v, t) : total(of_tile);
 }
 
+void StencilGradient::sums(Type t) {
+    type = element = t;
+    start = zero(t);
+    merge = [](const Expr &total, const Expr &part) { return total + part; };
+}
+
 Func StencilGradient::padded(const std::string &name, const Func &image, const Expr &size, const Expr &room) {
     Func rows(name);
     Var w("w"), h("h"), d("d"), batch("batch");

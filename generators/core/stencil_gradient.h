@@ -38,10 +38,12 @@ public:
         RDom row;
     };
     std::vector<Copy> copies;
-    Expr scratch_bytes; // of the copies
+    Expr scratch_bytes = Halide::cast<int64_t>(0); // of the copies
     // How many of t and of vectors a tile takes of the room that the accumulators have.
     enum class Tile { tall, column, square, flat } tile = Tile::tall;
 
+    // The reduction is a sum of elements of a type.
+    void sums(Type t);
     // rows(w + room, h, d, batch) = image(0, w, h, d, batch), and 0 for `room` positions on either side.
     // What a tap reads there is not taken: the room keeps loads dense.
     Func padded(const std::string &name, const Func &image, const Expr &size, const Expr &room);

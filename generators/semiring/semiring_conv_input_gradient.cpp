@@ -25,15 +25,10 @@ public:
         constrain_image(y, c_out, batch_size);
         constrain_as(dy, y, 5);
         constrain_window(k, c_out, c_in, batch_size);
-        for (auto *image : {&x, &y, &dy})
-            image->dim(0).set_stride(1);
-        k.dim(0).set_stride(1);
+        constrain_dense(x, y, dy, k);
         set_axes(axes, x, k, y, stride, dilation, before);
         term = algebra().derivative().value();
-        f.type = f.element = x.type();
-        f.start = zero(x.type());
-        f.merge = [](const Expr &total, const Expr &part) { return total + part; };
-        f.scratch_bytes = cast<int64_t>(0);
+        f.sums(x.type());
         f.out = dx;
         f.t_size = axes[0].size;
         if (shape_class.value() == "plane") {

@@ -26,15 +26,10 @@ public:
         constrain_image(y, c_out, batch_size);
         constrain_as(dy, y, 5);
         constrain_as(k, dk, 6);
-        for (auto *image : {&x, &y, &dy})
-            image->dim(0).set_stride(1);
-        k.dim(0).set_stride(1);
+        constrain_dense(x, y, dy, k);
         set_axes(axes, x, k, y, stride, dilation, before);
         term = algebra().derivative().value();
-        f.type = f.element = x.type();
-        f.start = zero(x.type());
-        f.merge = [](const Expr &total, const Expr &part) { return total + part; };
-        f.scratch_bytes = cast<int64_t>(0);
+        f.sums(x.type());
         f.out = dk;
         f.of = {of_block, h, d};
         f.inner = RDom(0, min(axes[0].positions, block), "position");
@@ -74,7 +69,7 @@ private:
         const Expr channel = likely(min(o, c_out - 1)), of_dy = dy(channel, w, h, d, batch);
         weights(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(channel, w, h, d, batch)) : of_dy;
         values(o, w, h, d, batch) = y(channel, w, h, d, batch);
-        const bool reads_y = !term.weight && algebra().name() != "real";
+        const bool reads_y = term.reads_result;
         f.copies.push_back({weights, RDom()});
         if (reads_y)
             f.copies.push_back({values, RDom()});

@@ -24,15 +24,12 @@ public:
         constrain_image(x, c_in, batch_size);
         constrain_window(k, c_out, c_in, batch_size);
         constrain_as(y, winner, 5);
-        x.dim(0).set_stride(1);
-        k.dim(0).set_stride(1);
-        y.dim(0).set_stride(1);
+        constrain_dense(x, k, y);
         set_axes(axes, x, k, winner, stride, dilation, before);
         f.type = Int(32);
         f.element = x.type();
         f.start = -1;
         f.merge = [](const Expr &total, const Expr &part) { return select(total < 0, part, total); };
-        f.scratch_bytes = cast<int64_t>(0);
         f.out = winner;
         if (shape_class.value() == "plane") {
             axes[0].stride = 1;
