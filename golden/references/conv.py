@@ -41,14 +41,15 @@ SHAPES = {
 }
 
 
-def _pads(size: tuple, window: tuple, stride: list, dilation: list, padding: object) -> list[tuple[int, int]]:
-    if not isinstance(padding, str):
-        return [tuple(pair) for pair in padding]
-    pads = []
+def pads(size: tuple, window: tuple, stride: list, dilation: list, padding: np.ndarray) -> list[tuple[int, int]]:
+    """Positions before and after each spatial dimension; `padding` holds them, or the name of a rule."""
+    if padding.dtype.kind != "U":
+        return [tuple(pair) for pair in padding.tolist()]
+    room = []
     for n, taps, step, gap in zip(size, window, stride, dilation, strict=True):
-        total = max((-(-n // step) - 1) * step + (taps - 1) * gap + 1 - n, 0) if padding == "SAME" else 0
-        pads.append((total // 2, total - total // 2))
-    return pads
+        total = max((-(-n // step) - 1) * step + (taps - 1) * gap + 1 - n, 0) if padding.item() == "SAME" else 0
+        room.append((total // 2, total - total // 2))
+    return room
 
 
 def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
@@ -57,11 +58,10 @@ def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
     window, c_out = k.shape[:-2], k.shape[-1]
     rank, size = len(window), x.shape[-len(window) - 1 : -1]
     stride, dilation = inputs["stride"].tolist(), inputs["dilation"].tolist()
-    padding = inputs["padding"]
-    pads = _pads(size, window, stride, dilation, padding.item() if padding.dtype.kind == "U" else padding.tolist())
+    room = pads(size, window, stride, dilation, inputs["padding"])
     out = [
         (n + sum(pad) - (taps - 1) * gap - 1) // step + 1 if n + sum(pad) > (taps - 1) * gap else 0
-        for n, pad, taps, gap, step in zip(size, pads, window, dilation, stride, strict=True)
+        for n, pad, taps, gap, step in zip(size, room, window, dilation, stride, strict=True)
     ]
     boolean = algebra == "boolean"
     y = np.zeros((*x.shape[: -rank - 1], *out, c_out), bool if boolean else np.float64)
@@ -71,7 +71,7 @@ def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
         read, met = [np.zeros((0,), x.dtype)], [np.zeros((0, c_out), k.dtype)]
         for q in np.ndindex(*window):
             at = tuple(
-                i * s + j * g - b for i, s, j, g, (b, _) in zip(position, stride, q, dilation, pads, strict=True)
+                i * s + j * g - b for i, s, j, g, (b, _) in zip(position, stride, q, dilation, room, strict=True)
             )
             if all(0 <= i < n for i, n in zip(at, size, strict=True)):
                 read.append(x[(*lead, *at)])

@@ -39,17 +39,15 @@ def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
     x, k, y, dy = (inputs[n] if algebra.startswith("tropical") and n != "dy" else inputs[n].astype(np.longdouble)
                    for n in ("x", "k", "y", "dy"))  # fmt: skip
     window = k.shape[:-2]
-    stride, dilation, padding = inputs["stride"].tolist(), inputs["dilation"].tolist(), inputs["padding"]
-    pads = conv._pads(
-        x.shape[:-1], window, stride, dilation, padding.item() if padding.dtype.kind == "U" else padding.tolist()
-    )
+    stride, dilation = inputs["stride"].tolist(), inputs["dilation"].tolist()
+    room = conv.pads(x.shape[:-1], window, stride, dilation, inputs["padding"])
     dx, dk = np.zeros(x.shape, np.longdouble), np.zeros(k.shape, np.longdouble)
     of_x, of_k = np.zeros(x.shape, np.longdouble), np.zeros(k.shape, np.longdouble)
     tiny = np.finfo(inputs["x"].dtype).smallest_normal
     for p in np.ndindex(*y.shape[:-1]):
         taken = np.zeros(k.shape[-1], bool)
         for q in np.ndindex(*window):
-            at = tuple(i * s + j * g - b for i, s, j, g, (b, _) in zip(p, stride, q, dilation, pads, strict=True))
+            at = tuple(i * s + j * g - b for i, s, j, g, (b, _) in zip(p, stride, q, dilation, room, strict=True))
             if not all(0 <= i < n for i, n in zip(at, x.shape, strict=False)):
                 continue
             for c in range(x.shape[-1]):

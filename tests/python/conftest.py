@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "schedules")]
+sys.path[:0] = [str(ROOT / "schedules"), str(ROOT)]
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """semiring_conv_vjp against finite differences and by definition: options, ranks, broadcast, ties, special values."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from test_semiring_conv import same_padding
+from processes import output_of
 
 import nitrix
+from golden.references import conv_gradient
 from nitrix.semiring import SEMIRINGS, semiring_conv, semiring_conv_vjp
 
 SMOOTH = ["real", "log", "euclidean"]
@@ -36,37 +33,13 @@ CASES = [
 
 
 def by_definition(x, k, y, dy, semiring, stride, padding, dilation):
-    """Term by term in float64, for arrays without leading dimensions."""
-    rank = k.ndim - 2
-    stride, dilation = ((v,) * rank if isinstance(v, int) else v for v in (stride, dilation))
-    if isinstance(padding, str):
-        reach = [(k.shape[a] - 1) * dilation[a] + 1 for a in range(rank)]
-        padding = [same_padding(x.shape[a], reach[a], stride[a]) if padding == "SAME" else (0, 0) for a in range(rank)]
-    dx, dk = np.zeros(x.shape), np.zeros(k.shape)
-    for p in np.ndindex(*y.shape[:-1]):
-        taken = np.zeros(k.shape[-1], bool)
-        for q in np.ndindex(*k.shape[:rank]):
-            at = tuple(p[a] * stride[a] + q[a] * dilation[a] - padding[a][0] for a in range(rank))
-            if any(i < 0 or i >= x.shape[a] for a, i in enumerate(at)):
-                continue
-            for c in range(x.shape[-1]):
-                a, b, d = x[at][c], k[q][c], dy[p].astype(np.float64)
-                if semiring == "real":
-                    left, right = b.astype(np.float64), np.float64(a)
-                elif semiring == "log":
-                    with np.errstate(invalid="ignore"):
-                        left = right = np.where(y[p] == -np.inf, 0, np.exp(np.float64(a) + b - y[p]))
-                elif semiring == "euclidean":
-                    with np.errstate(invalid="ignore", divide="ignore"):
-                        left = np.where(y[p] == 0, 0, (np.float64(a) - b) / y[p])
-                    right = -left
-                else:
-                    won = (a + b == y[p]) & ~taken & (y[p] != SEMIRINGS[semiring].identity)
-                    taken |= won
-                    left = right = won.astype(np.float64)
-                dx[at][c] += (d * left).sum()
-                dk[q][c] += d * right
-    return dx, dk
+    """Term by term in long double, for arrays without leading dimensions."""
+    inputs = {"x": x, "k": k, "y": y, "dy": dy, "padding": np.array(padding)}
+    for name, value in (("stride", stride), ("dilation", dilation)):
+        inputs[name] = np.broadcast_to(value, k.ndim - 2)
+    with np.errstate(invalid="ignore"):
+        gradients, _ = conv_gradient.compute(semiring, inputs)
+    return gradients["dx"], gradients["dk"]
 
 
 def draw(shape, dtype, seed):
@@ -147,13 +120,9 @@ def test_every_target_has_the_bits_of_its_rounding_class(target, rounding):
         "                total.update(g.tobytes())\n"
         "print(total.hexdigest())\n"
     )
-
-    def digest(environment):
-        variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
-        run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
-        return run.stdout
-
-    assert digest({"NITRIX_TARGET": target}) == digest({"NITRIX_BACKEND": "naive", "NITRIX_SILENCE_FALLBACK": "1"})
+    assert output_of(code, {"NITRIX_TARGET": target}) == output_of(
+        code, {"NITRIX_BACKEND": "naive", "NITRIX_SILENCE_FALLBACK": "1"}
+    )
 
 
 @pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)

@@ -1,11 +1,8 @@
 """Gradients of semiring products: finite differences, ties, broadcasting, strides, threads, memory."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from processes import output_of
 
 import nitrix
 from nitrix.semiring import (
@@ -185,13 +182,7 @@ def test_every_target_refines_alike(target):
         "        total.update(x.tobytes())\n"
         "print(total.hexdigest())\n"
     )
-
-    def digest(environment):
-        variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
-        run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
-        return run.stdout
-
-    assert digest({"NITRIX_TARGET": target}) == digest({"NITRIX_BACKEND": "naive"})
+    assert output_of(code, {"NITRIX_TARGET": target}) == output_of(code, {"NITRIX_BACKEND": "naive"})
 
 
 @tropical
