@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+import convolution
 import ell
 import numpy as np
+from draws import values
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,13 @@ QUICK = {"4x4x4 call", "64", "256", "1024", "1000x777x333", "257x129x65", "1024x
 LARGE = {"2048"}  # only when asked for: --large, or --only with its name
 
 
-def _values(rng: np.random.Generator, dtype: str, shape: tuple[int, ...], depth: int) -> np.ndarray:
-    if dtype == "bool":
-        # Half of the products true: neither all zero nor decided by the first word.
-        return rng.random(shape) < (np.log(2) / depth) ** 0.5
-    return rng.standard_normal(shape).astype(dtype)
-
-
 def _product(algebra: str, dtype: str, size: str, shape: tuple[int, int, int], batch: int = 0, flip: str = "") -> Case:
     m, n, k = shape
 
     def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         lead = (batch,) if batch else ()
-        a = _values(rng, dtype, (*lead, k, m) if "a" in flip else (*lead, m, k), k)
-        b = _values(rng, dtype, (*lead, n, k) if "b" in flip else (*lead, k, n), k)
+        a = values(rng, dtype, (*lead, k, m) if "a" in flip else (*lead, m, k), k)
+        b = values(rng, dtype, (*lead, n, k) if "b" in flip else (*lead, k, n), k)
         return (a.swapaxes(-1, -2) if "a" in flip else a), (b.swapaxes(-1, -2) if "b" in flip else b)
 
     count = batch or 1
@@ -153,7 +148,7 @@ def _state_cases(op: str, arrays: int):
             shape = (components, n, n) if components > 1 else (n, n)
 
             def make(rng: np.random.Generator, shape: tuple[int, ...] = shape) -> tuple[np.ndarray, np.ndarray]:
-                left, right = (_values(rng, dtype, shape, 1) for _ in range(2))
+                left, right = (values(rng, dtype, shape, 1) for _ in range(2))
                 for state in (left, right) if components > 1 else ():
                     state[1] = 1 + np.abs(state[1])
                 return left, right
@@ -183,64 +178,6 @@ def _finalize_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.n
     return lambda: function(state, semiring=case.algebra, out=out, threads=threads)
 
 
-# Spatial sizes, window, channels in and out: a layer, small images, a single channel, no neighbours.
-CONVOLUTIONS = (
-    ((512, 512), (3, 3), 16, 32),
-    ((128, 128), (3, 3), 16, 32),
-    ((512, 512), (1, 1), 64, 64),
-    ((1024, 1024), (5, 5), 1, 1),
-    ((128, 128, 128), (3, 3, 3), 1, 1),
-    ((128, 128, 128), (7, 7, 7), 1, 1),
-)
-
-
-def _convolution_cases(algebra: str, dtype: str) -> Iterator[Case]:
-    for spatial, window, c_in, c_out in CONVOLUTIONS:
-
-        def make(rng: np.random.Generator, spatial=spatial, window=window, c_in=c_in, c_out=c_out):
-            depth = int(np.prod(window)) * c_in
-            x, k = _values(rng, dtype, (*spatial, c_in), depth), _values(rng, dtype, (*window, c_in, c_out), depth)
-            return x, k
-
-        positions, taps = int(np.prod(spatial)), int(np.prod(window))
-        item = np.dtype(dtype).itemsize
-        size = f"{'x'.join(map(str, spatial))} {'x'.join(map(str, window))} {c_in} to {c_out}"
-        yield Case(
-            op="semiring_conv",
-            algebra=algebra,
-            dtype=dtype,
-            size=size,
-            make=make,
-            operations=2.0 * positions * taps * c_in * c_out,
-            bytes=float(item * (positions * (c_in + c_out) + taps * c_in * c_out)),
-            out_shape=(*spatial, c_out),
-            quick=spatial == (128, 128),
-        )
-
-
-def _convolution_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
-    conv, x, k = nitrix.semiring.semiring_conv, *inputs
-    return lambda: conv(x, k, semiring=case.algebra, out=out, threads=threads)
-
-
-def _convolution_gradient_cases(algebra: str, dtype: str) -> Iterator[Case]:
-    for case in _convolution_cases(algebra, dtype):
-        yield replace(case, op="semiring_conv_vjp", operations=3 * case.operations)
-
-
-def _convolution_gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
-    """The convolution and both gradients of the sum of its entries."""
-    (x, k), s = inputs, nitrix.semiring
-    gradient, of_x, of_k = np.ones_like(out), np.empty_like(x), np.empty_like(k)
-    options = {"semiring": case.algebra, "threads": threads}
-
-    def call() -> None:
-        s.semiring_conv(x, k, out=out, **options)
-        s.semiring_conv_vjp(x, k, out, gradient, out=(of_x, of_k), **options)
-
-    return call
-
-
 BENCHMARKS = {
     b.op: b
     for b in (
@@ -267,8 +204,8 @@ BENCHMARKS = {
         ),
         Benchmark("semiring_ell_edge_reduce", partial(ell.edge_cases, Case), ell.edge_call),
         Benchmark("semiring_ell_edge_reduce_vjp", partial(ell.edge_gradient_cases, Case), ell.edge_gradient_call),
-        Benchmark("semiring_conv", _convolution_cases, _convolution_call),
-        Benchmark("semiring_conv_vjp", _convolution_gradient_cases, _convolution_gradient_call),
+        Benchmark("semiring_conv", partial(convolution.cases, Case), convolution.call),
+        Benchmark("semiring_conv_vjp", partial(convolution.gradient_cases, Case), convolution.gradient_call),
         # Forward and backward.
         Benchmark("semiring_matmul_vjp", _square_cases("semiring_matmul_vjp", 3), _gradient_call),
     )

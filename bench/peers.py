@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import convolution
 import ell
 import numpy as np
 from blas import Absent, mkl, open_blas
@@ -267,54 +268,18 @@ def _bind_numpy_merge(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
-def _bind_ell(bind: Callable[[Problem], tuple[Call, np.ndarray]], library: str):
+def _bind_with(
+    bind: Callable[[Problem], tuple[Call, np.ndarray]], library: str, applies: Callable[[Problem], bool] | None = None
+):
+    """A peer of an op's own file, once its library is there and has a form for the problem."""
+
     def checked(problem: Problem) -> tuple[Call, np.ndarray]:
+        if applies and not applies(problem):
+            raise DoesNotApply
         _require(library)
         return bind(problem)
 
     return checked
-
-
-def _single_channel(problem: Problem) -> None:
-    if problem.a.shape[-1] != 1 or problem.out.shape[-1] != 1:
-        raise DoesNotApply
-
-
-def _bind_scipy_morphology(problem: Problem) -> tuple[Call, np.ndarray]:
-    _single_channel(problem)
-    ndimage = _require("scipy.ndimage")
-    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
-    largest, y = problem.algebra == "tropical_max_plus", out[..., 0]
-    # Grey dilation reflects its structure, erosion subtracts it. Borders are filled with the identity.
-    structure = np.ascontiguousarray(np.flip(k)) if largest else -k
-    function, border = (ndimage.grey_dilation, -np.inf) if largest else (ndimage.grey_erosion, np.inf)
-    return lambda: function(x, structure=structure, output=y, mode="constant", cval=border), out
-
-
-def _bind_scipy_correlate(problem: Problem) -> tuple[Call, np.ndarray]:
-    _single_channel(problem)
-    ndimage = _require("scipy.ndimage")
-    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
-    y = out[..., 0]
-    return lambda: ndimage.correlate(x, k, output=y, mode="constant"), out
-
-
-def _bind_patches(problem: Problem) -> tuple[Call, np.ndarray]:
-    # The patches side by side, then one product by OpenBLAS: what NumPy's users write.
-    x, k, out = problem.a, problem.b, np.empty_like(problem.out)
-    window, rank = k.shape[:-2], x.ndim - 1
-    padded = np.zeros((*(n + w - 1 for n, w in zip(x.shape[:-1], window, strict=True)), x.shape[-1]), x.dtype)
-    inner = tuple(slice((w - 1) // 2, (w - 1) // 2 + n) for n, w in zip(x.shape[:-1], window, strict=True))
-    views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=tuple(range(rank)))
-    views = np.moveaxis(views, rank, -1)  # the channels last
-    patches, weights = np.empty(views.shape, x.dtype), k.reshape(-1, k.shape[-1])
-
-    def call() -> None:
-        padded[inner] = x
-        np.copyto(patches, views)
-        np.matmul(patches.reshape(-1, weights.shape[0]), weights, out=out.reshape(-1, k.shape[-1]))
-
-    return call, out
 
 
 def _bind_numpy_finalize(problem: Problem) -> tuple[Call, np.ndarray]:
@@ -322,37 +287,6 @@ def _bind_numpy_finalize(problem: Problem) -> tuple[Call, np.ndarray]:
     if problem.algebra == "log":
         return lambda: np.add(np.log(a[1]), a[0], out=out), out
     return lambda: np.copyto(out, a), out
-
-
-def _bind_numba_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
-    _require("numba")
-    loops, out = _require("loops"), np.empty_like(problem.out)
-    x, k = problem.a, problem.b
-    padded, inner = loops.padded_for(problem.algebra, x, k)
-    run = loops.convolution(problem.algebra, x.ndim - 1, k.shape, problem.threads > 1)
-
-    def call() -> None:
-        padded[inner] = x
-        run(padded, k, out)
-
-    call()  # compiles
-    return call, out
-
-
-def _bind_torch_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
-    torch = _require("torch")
-    torch.set_num_threads(problem.threads)
-    rank = problem.a.ndim - 1
-    layout = {2: torch.channels_last, 3: torch.channels_last_3d}[rank]
-    x = torch.from_numpy(np.moveaxis(problem.a, -1, 0)[None].copy()).to(memory_format=layout)
-    k = torch.from_numpy(np.moveaxis(problem.b, (-1, -2), (0, 1)).copy()).to(memory_format=layout)
-    function, out = getattr(torch.nn.functional, f"conv{rank}d"), np.empty_like(problem.out)
-    kept = torch.from_numpy(out)
-
-    def call() -> None:
-        kept.copy_(function(x, k, padding="same")[0].movedim(0, -1))
-
-    return call, out
 
 
 STRICT = ("real", *TROPICAL, "boolean", "log")
@@ -374,17 +308,21 @@ PEERS = (
     Peer(
         "numba",
         (*TROPICAL, "real", "euclidean", "boolean"),
-        _bind_ell(ell.bind_numba, "numba"),
+        _bind_with(ell.bind_numba, "numba"),
         op="semiring_ell_matmul",
     ),
-    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
-    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
-    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
-    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
-    Peer("numba", (*TROPICAL, "real"), _bind_ell(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
-    Peer("SciPy CSR", ("real",), _bind_ell(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("numba", (*TROPICAL, "real"), _bind_with(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
     Peer(
-        "torch embedding_bag", ("real",), _bind_ell(ell.bind_torch, "torch"), op="semiring_ell_matmul", optional="torch"
+        "torch embedding_bag",
+        ("real",),
+        _bind_with(ell.bind_torch, "torch"),
+        op="semiring_ell_matmul",
+        optional="torch",
     ),
     Peer("NumPy", ("real",), _bind_blas_gradient, op="semiring_matmul_vjp"),
     Peer("numba", (*TROPICAL, "euclidean"), _bind_numba_gradient, op="semiring_matmul_vjp", tolerance=1e-3),
@@ -397,11 +335,22 @@ PEERS = (
         safe=False,
         tolerance=1e-2,
     ),
-    Peer("SciPy", TROPICAL, _bind_scipy_morphology, op="semiring_conv"),
-    Peer("SciPy", ("real",), _bind_scipy_correlate, op="semiring_conv"),
-    Peer("patches and OpenBLAS", ("real",), _bind_patches, op="semiring_conv"),
-    Peer("numba", (*TROPICAL, "real"), _bind_numba_convolution, op="semiring_conv"),
-    Peer("torch", ("real",), _bind_torch_convolution, op="semiring_conv", optional="torch"),
+    *(
+        Peer(name, algebras, _bind_with(bind, library, applies), op="semiring_conv")
+        for name, algebras, bind, library, applies in (
+            ("SciPy", TROPICAL, convolution.bind_scipy_morphology, "scipy.ndimage", convolution.is_plane),
+            ("SciPy", ("real",), convolution.bind_scipy_correlate, "scipy.ndimage", convolution.is_plane),
+            ("patches and OpenBLAS", ("real",), convolution.bind_patches, "numpy", None),
+            ("numba", (*TROPICAL, "real"), convolution.bind_numba, "numba", None),
+        )
+    ),
+    *(
+        Peer("torch", ("real",), _bind_with(bind, "torch"), op=op, optional="torch")
+        for op, bind in (
+            ("semiring_conv", convolution.bind_torch),
+            ("semiring_conv_vjp", convolution.bind_torch_gradient),
+        )
+    ),
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from nitrix import _nitrix
 from nitrix._kinds import SupportsDLPack
 from nitrix._ops import FUNCTIONS, OPS
-from nitrix.semiring import MOST_COMPONENTS, Semiring, algebra_name, padding_attributes
+from nitrix._semiring_conv import padding_attributes
+from nitrix.semiring import MOST_COMPONENTS, Semiring, algebra_name
 
 _OPTIONS: dict[str, Any] = {"backend": "auto", "threads": 0, "variant": None, "mode": None}
 
