@@ -132,4 +132,47 @@ void OutputInParts::store(const Array &item) const {
             std::memcpy(item.data + (i * strides[0] + j * strides[1]) * static_cast<int64_t>(size), from, size);
 }
 
+Array with_rank_of(const Array &matrix, const Array &like) {
+    Array out = matrix;
+    out.rank = like.rank;
+    for (int d = 0; d < like.rank; ++d) {
+        const int own = d - (like.rank - matrix.rank);
+        out.shape[d] = own < 0 ? 1 : matrix.shape[own];
+        out.strides[d] = own < 0 ? 0 : matrix.strides[own];
+    }
+    return out;
+}
+
+Array unread_matrix(const Array &element, const int64_t *shape) {
+    Array out = element;
+    out.rank = 2;
+    for (int d = 0; d < 2; ++d) {
+        out.shape[d] = shape[d];
+        out.strides[d] = 0;
+    }
+    return out;
+}
+
+template <typename T>
+static void divide_typed(Orchestrator &o, const Array &to, const Array &above, const Array &below) {
+    const int64_t *const step = to.strides + to.rank - 2, *const shape = to.shape + to.rank - 2;
+    const int64_t *const x_step = above.strides + above.rank - 2, *const y_step = below.strides + below.rank - 2;
+    o.parallel(shape[0], [&](int64_t i) {
+        T *const q = reinterpret_cast<T *>(to.data) + i * step[0];
+        const T *const x = reinterpret_cast<const T *>(above.data) + i * x_step[0];
+        const T *const y = reinterpret_cast<const T *>(below.data) + i * y_step[0];
+        for (int64_t j = 0; j < shape[1]; ++j)
+            q[j * step[1]] = y[j * y_step[1]] == 0 ? 0 : x[j * x_step[1]] / y[j * y_step[1]];
+    });
+}
+
+void divide(Orchestrator &o, const Array &to, const Array &above, const Array &below) {
+    if (o.dry)
+        return;
+    if (to.dtype == DType::f64)
+        divide_typed<double>(o, to, above, below);
+    else
+        divide_typed<float>(o, to, above, below);
+}
+
 } // namespace nitrix

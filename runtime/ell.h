@@ -58,6 +58,15 @@ private:
     Array copy_;
 };
 
+// The same with as many leading dimensions, all 1, as the other.
+Array with_rank_of(const Array &matrix, const Array &like);
+
+// An element as a matrix of that shape: for a kernel that does not read it.
+Array unread_matrix(const Array &element, const int64_t *shape);
+
+// above / below, 0 where that is 0: matrices of floating-point numbers.
+void divide(Orchestrator &o, const Array &to, const Array &above, const Array &below);
+
 // body(slots, indices, rows) for every section of a plan.
 template <typename Body> void each_section(const Plan &plan, const Body &body) {
     for (const Plan::Section &section : plan.sections)

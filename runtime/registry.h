@@ -109,6 +109,15 @@ struct Op {
     int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars
 };
 
+// How a result passes its gradient on to its terms (Derivative in generators/core/algebra.h).
+enum class Passing : uint8_t {
+    none,   // it has no gradient
+    linear, // by the other operand: what a product in the same algebra gives
+    winner, // as it is, to the term that the result is
+    scaled, // after a division by the result, or another weight that the terms share
+    each,   // by a weight of each term's own
+};
+
 struct Algebra {
     const char *name;
     bool strict;
@@ -118,6 +127,7 @@ struct Algebra {
     uint64_t unresolved[2]; // bits of what its contraction leaves for the streaming form (float32, float64); 0: nothing
     int components;         // of the monoid's state
     bool rounds;            // differently with and without fused multiply-add
+    Passing passing;        // of gradients
 };
 
 struct Target {

@@ -34,6 +34,22 @@ static bool rounds(const nitrix::Algebra &algebra) {
     return !same;
 }
 
+// How a result passes its gradient on, as a name in runtime/registry.h's Passing.
+static const char *passing(const nitrix::Algebra &algebra) {
+    using namespace Halide;
+    if (algebra.drops_nan())
+        return "winner";
+    const auto derivative = algebra.derivative();
+    if (!derivative)
+        return "none";
+    if (derivative->weight)
+        return "scaled";
+    const auto variable = [](const char *name) { return Internal::Variable::make(Float(32), name); };
+    const Expr left = derivative->left(variable("a"), variable("b"), variable("c"));
+    const bool by_the_other_alone = !Internal::expr_uses_var(left, "a") && !Internal::expr_uses_var(left, "c");
+    return by_the_other_alone ? "linear" : "each";
+}
+
 int main() {
     int status = 0;
     for (const auto &algebra : nitrix::algebras()) {
@@ -45,11 +61,12 @@ int main() {
         const std::string unresolved =
             std::to_string(nitrix::unresolved_bits(32)) + "u, " + std::to_string(nitrix::unresolved_bits(64)) + "u";
         const auto annihilator = algebra->annihilator();
-        printf("{\"%s\", %s, %s, %s, %s, {%s}, %d, %s},\n", algebra->name().c_str(),
+        printf("{\"%s\", %s, %s, %s, %s, {%s}, %d, %s, Passing::%s},\n", algebra->name().c_str(),
                algebra->strict() ? "true" : "false", literal(nitrix::identity_of(*algebra)).c_str(),
                annihilator ? "true" : "false", literal(annihilator.value_or(0)).c_str(),
                algebra->lowering() ? unresolved.c_str() : "0, 0",
-               static_cast<int>(algebra->init(Halide::Float(32)).size()), rounds(*algebra) ? "true" : "false");
+               static_cast<int>(algebra->init(Halide::Float(32)).size()), rounds(*algebra) ? "true" : "false",
+               passing(*algebra));
     }
     return status;
 }

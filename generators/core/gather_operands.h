@@ -52,6 +52,36 @@ template <typename Out> void constrain_result(const Out &out) {
         out.dim(d).set_min(0);
 }
 
+// An array as the pointer that its kernel has.
+template <typename Buffer> Expr pointer(const Buffer &buffer) {
+    const Halide::Parameter self = buffer.dim(0).min().template as<Halide::Internal::Variable>()->param;
+    return Halide::Internal::Variable::make(Halide::Handle(), self.name(), self);
+}
+
+// The distance of element (j, i, batch) from the first one, in bytes.
+template <typename Buffer> Expr byte_offset(const Buffer &buffer, const Expr &j, const Expr &i, const Expr &batch) {
+    const auto step = [&](int d, const Expr &at) { return Halide::cast<int64_t>(buffer.dim(d).stride()) * at; };
+    return (step(0, j) + step(1, i) + step(2, batch)) * buffer.type().bytes();
+}
+
+// Asks memory for the rows of `dense` that row r of the structure names: 0.
+template <typename Dense, typename Entries>
+Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, const Expr &batch) {
+    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_rows",
+                                        {pointer(dense), byte_offset(dense, 0, 0, batch), byte_offset(dense, 0, 1, 0),
+                                         dense.dim(1).extent(), dense.dim(0).extent() * dense.type().bytes(),
+                                         pointer(indices), byte_offset(indices, 0, r, batch), indices.dim(0).extent()},
+                                        Halide::Internal::Call::Extern);
+}
+
+// Asks memory for one row of `dense`, to be written: 0.
+template <typename Dense> Expr prefetch_written(const Dense &dense, const Expr &row, const Expr &batch) {
+    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_written",
+                                        {pointer(dense), byte_offset(dense, 0, row, batch), byte_offset(dense, 0, 1, 0),
+                                         dense.dim(1).extent(), dense.dim(0).extent() * dense.type().bytes()},
+                                        Halide::Internal::Call::Extern);
+}
+
 // Stores the product's rows where they belong.
 template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &f, const Rows &rows, Out &out) {
     Halide::RDom r(0, rows.dim(0).extent(), "r");

@@ -57,6 +57,20 @@ GatherProduct::Reduction GatherProduct::sum(std::function<Expr(Expr, Expr)> step
 
 static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state)); }
 
+void GatherProduct::define_fetched() {
+    if (!fetches())
+        return;
+    // As many rows ahead as fill half of the first-level cache, but enough to outlast the latency of memory.
+    constexpr int half_cache = 24 * 1024, most_rows = 16;
+    const Expr distance = cast<int32_t>(
+        clamp(half_cache / (cast<int64_t>(row_bytes) * depth + 1), cast<int64_t>(1), cast<int64_t>(most_rows)));
+    const Expr later = Halide::min(i, rows - 1 - distance) + distance;
+    Expr asked = 0;
+    for (const auto &hint : hints)
+        asked = asked | hint(later);
+    fetched(i, batch) = asked;
+}
+
 void GatherProduct::define() {
     const auto present = [&](const Expr &k) { return index(k, i, batch) >= 0; };
     blocks = RDom(0, (depth + block - 1) / block, "blocks");
@@ -91,7 +105,11 @@ void GatherProduct::define() {
         after.push_back(Halide::max(before[1], part[1]));
     merged(j, i, batch) = as_tuple(after);
 
-    const State all = state_of(merged, {j, i, batch});
+    define_fetched();
+    State all = state_of(merged, {j, i, batch});
+    if (fetches())
+        for (Expr &component : all)
+            component = select(fetched(i, batch) == 0, component, Internal::make_zero(component.type()));
     if (reduction) {
         product(j, i, batch) = all[0];
     } else if (algebra.bit_packed()) {

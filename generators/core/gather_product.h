@@ -44,6 +44,12 @@ public:
     // The row that the structure names, for edge and step.
     Expr source(const Expr &k) const;
 
+    // If given, what a later row will need is asked of memory ahead of it, since the processor cannot guess where an
+    // index leads: calls of value 0 (runtime/prefetch.cpp). `rows`: of the structure.
+    std::vector<std::function<Expr(Expr row)>> hints;
+    Expr rows;
+    Expr row_bytes; // that one entry names
+
     const Algebra &algebra;
     const std::optional<Lowering> lowering; // LOG: its streaming form's weights
     const Entry value, index;
@@ -58,6 +64,8 @@ public:
     Func partial{"partial"}; // one block's reduction
     Func merged{"merged"};
     Func nan_row{"nan_row"}; // whether a value of the row is NaN, in an algebra whose monoid drops it
+    Func fetched{"fetched"}; // 0, once memory has been asked for what a later row reads
+    bool fetches() const { return !hints.empty(); }
     bool tracks_nan() const { return algebra.drops_nan() && !reduction; }
     bool has_nan_row() const { return tracks_nan() && !edge; }
     bool streams() const { return lowering && !reduction; } // LOG: two passes
@@ -74,6 +82,7 @@ private:
     Expr gathered(const Expr &k) const;
     Expr contribution(const Expr &k) const;
     Expr magnitude(const Expr &x) const;
+    void define_fetched();
     State step(const State &state, const Expr &k) const;
 };
 

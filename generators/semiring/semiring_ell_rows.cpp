@@ -27,6 +27,12 @@ public:
             },
             [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, b, b.dim(1).extent(), columns,
             indices.dim(0).extent());
+        if (!algebra().bit_packed() && !algebra().lowering()) {
+            f.rows = indices.dim(1).extent();
+            f.row_bytes = columns * b.type().bytes();
+            f.hints = {[&](const Expr &r) { return prefetch_named(b, indices, r, f.batch); },
+                       [&](const Expr &r) { return prefetch_written(c, rows(r, f.batch), f.batch); }};
+        }
         f.define();
         scatter_rows(f, rows, c);
         f.b_contiguous = b.dim(0).stride() == 1;

@@ -1,7 +1,5 @@
 // Aggregations of edges act(own + source), and their gradients for both ends: by the plan of the structure for the
 // rows, by that of its transpose for the nodes where edges end. No array of m x k x d elements is formed.
-#include <cstring>
-
 #include "ell.h"
 #include "orchestrate.h"
 #include "run.h"
@@ -11,6 +9,8 @@ namespace nitrix {
 namespace {
 
 enum { own, source, indices, slope, y, dy, d_own, d_source };
+
+constexpr int32_t no_winner = 0x7fffffff; // of semiring_ell_edge_winner
 
 bool is_empty(const Call &call) {
     bool empty = call.batch_size() == 0;
@@ -41,16 +41,27 @@ void reduce(Orchestrator &o, const Call &call) {
     }
 }
 
-// dy / y, 0 where y is.
-template <typename T> void divide(Orchestrator &o, const Array &to, const Array &above, const Array &below) {
-    const int64_t *const step = to.strides + to.rank - 2, *const shape = to.shape + to.rank - 2;
-    const int64_t *const a_step = above.strides + above.rank - 2, *const b_step = below.strides + below.rank - 2;
+// What the winners of a tropical aggregation pass on: dy where y is above 0, slope * dy elsewhere. For a slope that is
+// not negative, which leaves y the sign of own + source.
+template <typename T>
+void pass_to_winners(Orchestrator &o, T slope, const Array &y, const Array &dy, const Array &winner, const Array &to) {
+    const auto step = [](const Array &a, int d) { return a.strides[a.rank - 2 + d]; };
+    const auto row = [&](const Array &a, int64_t i) { return reinterpret_cast<T *>(a.data) + i * step(a, 0); };
+    const int64_t *const shape = to.shape + to.rank - 2;
     o.parallel(shape[0], [&](int64_t i) {
-        T *const q = reinterpret_cast<T *>(to.data) + i * step[0];
-        const T *const a = reinterpret_cast<const T *>(above.data) + i * a_step[0];
-        const T *const b = reinterpret_cast<const T *>(below.data) + i * b_step[0];
-        for (int64_t j = 0; j < shape[1]; ++j)
-            q[j * step[1]] = b[j * b_step[1]] == 0 ? 0 : a[j * a_step[1]] / b[j * b_step[1]];
+        const T *const value = row(y, i), *const g = row(dy, i);
+        const int32_t *const won = reinterpret_cast<const int32_t *>(winner.data) + i * step(winner, 0);
+        T *const out = row(to, i);
+        const auto passed = [&](int64_t j, int64_t value_step, int64_t g_step, int64_t out_step) {
+            const T weight = value[j * value_step] > 0 ? T(1) : slope, sum = T(0) + g[j * g_step] * weight;
+            out[j * out_step] = won[j] == no_winner ? T(0) : sum;
+        };
+        if (step(y, 1) == 1 && step(dy, 1) == 1 && step(to, 1) == 1)
+            for (int64_t j = 0; j < shape[1]; ++j)
+                passed(j, 1, 1, 1);
+        else
+            for (int64_t j = 0; j < shape[1]; ++j)
+                passed(j, step(y, 1), step(dy, 1), step(to, 1));
     });
 }
 
@@ -59,78 +70,108 @@ public:
     EdgeGradient(Orchestrator &o, const Call &call)
         : o_(o), call_(call), forward_(o, call, call.arrays[indices], call.dims[call.op->indirect_axis], false),
           backward_(o, call, call.arrays[indices], call.dims[call.op->indirect_axis], true),
-          is_euclidean_(!std::strcmp(call.algebra_name(), "euclidean")),
-          is_tropical_(!std::strncmp(call.algebra_name(), "tropical", 8)) {
-        const int64_t *const shape = call.arrays[own].shape + call.arrays[own].rank - 2;
-        if (is_euclidean_)
+          passing_(algebras[call.algebra].passing) {
+        const int64_t *const shape = call.arrays[own].shape + call.arrays[own].rank - 2, one = 1;
+        if (passing_ == Passing::scaled)
             quotients_ = o.scratch(call.dtype, shape, 2);
-        if (is_tropical_) {
+        if (passing_ == Passing::winner) {
             winner_ = o.scratch(DType::i32, shape, 2);
-            return;
-        }
-        const int64_t one = 1; // which no kernel reads
-        winner_ = o.scratch(DType::i32, &one, 1);
-        winner_.rank = 2;
-        for (int d = 0; d < 2; ++d) {
-            winner_.shape[d] = shape[d];
-            winner_.strides[d] = 0;
+            passed_on_ = o.scratch(call.dtype, shape, 2);
+            unread_ = o.scratch(call.dtype, &one, 1);
+        } else {
+            winner_ = unread_matrix(o.scratch(DType::i32, &one, 1), shape);
         }
     }
 
     void run() {
-        sum_items(call_.arrays[d_own], forward_, "semiring_ell_edge_own_vjp");
-        sum_items(call_.arrays[d_source], backward_, "semiring_ell_edge_source_vjp");
+        sum_items(call_.arrays[d_own], forward_, false);
+        sum_items(call_.arrays[d_source], backward_, true);
     }
 
 private:
-    void sum_items(const Array &gradient, Plans &plans, const char *kernel) {
+    // What the terms of one item of the batch read.
+    struct Item {
+        Array own, source, indices, slope, y, dy;
+    };
+
+    void sum_items(const Array &gradient, Plans &plans, bool for_source) {
         const BroadcastSum sum(call_, gradient, 2);
         const OutputInParts output(o_, gradient);
         for (int64_t i = 0; i < (o_.dry ? 1 : sum.items()); ++i) {
             const Array to = sum.item_of_term(gradient, 2, i, 0), whole = output.of(to);
-            term(sum, i, 0, plans, kernel, whole);
+            term(sum, i, 0, plans, for_source, whole);
             if (sum.terms() > 1 && i == 0)
                 part_ = o_.scratch(whole.dtype, whole.shape, whole.rank);
             for (int64_t t = 1; t < (o_.dry ? 1 : sum.terms()); ++t) {
-                term(sum, i, t, plans, kernel, part_);
+                term(sum, i, t, plans, for_source, part_);
                 o_.add(whole, part_);
             }
             output.store(to);
         }
     }
 
-    void term(const BroadcastSum &sum, int64_t i, int64_t t, Plans &plans, const char *kernel, const Array &target) {
+    void term(const BroadcastSum &sum, int64_t i, int64_t t, Plans &plans, bool for_source, const Array &target) {
         const auto at = [&](int argument) { return sum.item_of_term(call_.arrays[argument], core_of(argument), i, t); };
-        const Array a = at(own), b = at(source), ix = at(indices), s = at(slope), value = at(y);
-        Array g = at(dy);
-        if (is_tropical_)
-            each_section(forward_.of(ix), [&](const Array &slots, const Array &sources, const Array &rows) {
-                Array w = winner_;
-                w.rank = value.rank;
-                for (int d = 0; d < w.rank; ++d) {
-                    const int inner = d - (w.rank - 2);
-                    w.shape[d] = inner < 0 ? 1 : winner_.shape[inner];
-                    w.strides[d] = inner < 0 ? 0 : winner_.strides[inner];
-                }
-                o_.call_in_part("semiring_ell_edge_winner", call_.algebra, {a, b, value, slots, sources, rows, s, w});
-            });
-        if (is_euclidean_) {
-            if (!o_.dry && call_.dtype == DType::f64)
-                divide<double>(o_, quotients_, g, value);
-            else if (!o_.dry)
-                divide<float>(o_, quotients_, g, value);
-            g = quotients_;
+        Item item = {at(own), at(source), at(indices), at(slope), at(y), at(dy)};
+        if (passing_ == Passing::winner)
+            return for_source ? to_sources_of_winners(item, plans, target) : to_winners(item, target);
+        if (passing_ == Passing::scaled) {
+            divide(o_, quotients_, item.dy, item.y);
+            item.dy = quotients_;
         }
-        each_section(plans.of(ix), [&](const Array &slots, const Array &sources, const Array &rows) {
-            o_.call_in_part(kernel, call_.algebra, {a, b, value, g, winner_, slots, sources, rows, s, target});
+        to_ends(item, plans, for_source ? "semiring_ell_edge_source_vjp" : "semiring_ell_edge_own_vjp", target);
+    }
+
+    void to_ends(const Item &x, Plans &plans, const char *kernel, const Array &target) {
+        each_section(plans.of(x.indices), [&](const Array &slots, const Array &sources, const Array &rows) {
+            o_.call_in_part(kernel, call_.algebra,
+                            {x.own, x.source, x.y, x.dy, winner_, slots, sources, rows, x.slope, target});
+        });
+    }
+
+    // The one edge that each result is receives all of its gradient: what a row receives is known without a sum.
+    void to_winners(const Item &x, const Array &target) {
+        const Array winner = with_rank_of(winner_, x.y);
+        each_section(forward_.of(x.indices), [&](const Array &slots, const Array &sources, const Array &rows) {
+            o_.call_in_part("semiring_ell_edge_winner", call_.algebra,
+                            {x.own, x.source, x.y, slots, sources, rows, x.slope, winner});
+        });
+        const bool is_double = call_.dtype == DType::f64;
+        const double slope = o_.dry      ? -1
+                             : is_double ? *reinterpret_cast<const double *>(x.slope.data)
+                                         : static_cast<double>(*reinterpret_cast<const float *>(x.slope.data));
+        if (!(slope >= 0))
+            to_ends(x, forward_, "semiring_ell_edge_own_vjp", target);
+        else if (is_double)
+            pass_to_winners<double>(o_, slope, x.y, x.dy, winner, target);
+        else
+            pass_to_winners<float>(o_, static_cast<float>(slope), x.y, x.dy, winner, target);
+        last_ = x;
+        passed_to_ = target;
+    }
+
+    // What rows received goes on to the other ends of the edges that won it.
+    void to_sources_of_winners(const Item &x, Plans &plans, const Array &target) {
+        const bool known = !o_.dry && last_.y.given && last_.own.data == x.own.data &&
+                           last_.source.data == x.source.data && last_.indices.data == x.indices.data &&
+                           last_.slope.data == x.slope.data && last_.y.data == x.y.data && last_.dy.data == x.dy.data;
+        if (!known)
+            to_winners(x, with_rank_of(passed_on_, x.y));
+        const Array passed = passed_to_;
+        const Array &value = unread_;
+        each_section(plans.of(x.indices), [&](const Array &slots, const Array &sources, const Array &rows) {
+            o_.call_in_part("semiring_ell_rows_vjp", call_.algebra,
+                            {value, slots, sources, rows, x.source, x.y, passed, winner_, target});
         });
     }
 
     Orchestrator &o_;
     const Call &call_;
     Plans forward_, backward_;
-    const bool is_euclidean_, is_tropical_;
-    Array quotients_, winner_, part_;
+    const Passing passing_;
+    Array quotients_, winner_, passed_on_, unread_, part_;
+    Item last_ = {};       // whose winners are in winner_,
+    Array passed_to_ = {}; // and what they received
 };
 
 void reduce_vjp(Orchestrator &o, const Call &call) {

@@ -3,8 +3,6 @@
 //   dvalues[i, k] = sum over j of dC[i, j] w,   dB[n, j] = sum over the entries of column n, by i and then k, of dC[i,
 //   j] w.
 // The gradient of a broadcast operand is summed over the broadcast dimensions, in their order.
-#include <cstring>
-
 #include "ell.h"
 #include "error.h"
 #include "orchestrate.h"
@@ -16,21 +14,6 @@ namespace {
 
 enum { values, indices, B, C, dC, dvalues, dB };
 
-// dC / C, 0 where C is.
-template <typename T> void divide(Orchestrator &o, const Array &to, const Array &above, const Array &below) {
-    const int64_t *const down = to.strides + to.rank - 2, *const shape = to.shape + to.rank - 2;
-    const int64_t *const x_step = above.strides + above.rank - 2, *const y_step = below.strides + below.rank - 2;
-    o.parallel(shape[0], [&](int64_t i) {
-        T *const q = reinterpret_cast<T *>(to.data) + i * down[0];
-        const T *const x = reinterpret_cast<const T *>(above.data) + i * x_step[0];
-        const T *const y = reinterpret_cast<const T *>(below.data) + i * y_step[0];
-        for (int64_t j = 0; j < shape[1]; ++j) {
-            const T c = y[j * y_step[1]];
-            q[j] = c == 0 ? 0 : x[j * x_step[1]] / c;
-        }
-    });
-}
-
 // What the terms of one item of the batch read.
 struct Item {
     Array v, ix, b, c, dc, winner;
@@ -40,16 +23,14 @@ class Gradient {
 public:
     Gradient(Orchestrator &o, const Call &call)
         : o_(o), call_(call), plans_(o, call, call.arrays[indices], call.dims[call.op->indirect_axis], true),
-          row_(o, call.arrays[values]), is_real_(!std::strcmp(call.algebra_name(), "real")),
-          is_euclidean_(!std::strcmp(call.algebra_name(), "euclidean")),
-          is_tropical_(!std::strncmp(call.algebra_name(), "tropical", 8)) {
+          row_(o, call.arrays[values]), passing_(algebras[call.algebra].passing) {
         const int64_t shape[] = {call.dims[0], call.dims[3]}, one = 1;
-        if (is_euclidean_)
+        if (passing_ == Passing::scaled)
             quotients_ = o.scratch(call.dtype, shape, 2);
-        if (is_tropical_)
+        if (passing_ == Passing::winner)
             winner_ = o.scratch(DType::i32, shape, 2);
         else
-            winner_ = as_matrix(o.scratch(DType::i32, &one, 1), shape);
+            winner_ = unread_matrix(o.scratch(DType::i32, &one, 1), shape);
     }
 
     void run() {
@@ -63,7 +44,7 @@ public:
             const Array target = output.of(to);
             each_section(plans_.of(item.ix), [&](const Array &slots, const Array &sources, const Array &rows) {
                 const Array v = row_.of(item.v);
-                if (is_real_)
+                if (passing_ == Passing::linear)
                     o_.call_in_part("semiring_ell_rows", call_.algebra, {v, slots, sources, rows, item.dc, target});
                 else
                     o_.call_in_part("semiring_ell_rows_vjp", call_.algebra,
@@ -74,16 +55,6 @@ public:
     }
 
 private:
-    // A single element as a matrix of that shape: for a kernel that does not read it.
-    static Array as_matrix(Array one, const int64_t *shape) {
-        one.rank = 2;
-        for (int d = 0; d < 2; ++d) {
-            one.shape[d] = shape[d];
-            one.strides[d] = 0;
-        }
-        return one;
-    }
-
     // gradient = sum over the broadcast items, in order, of what body writes.
     template <typename Body> void sum_items(const Array &gradient, const Body &body) {
         const BroadcastSum sum(call_, gradient, 2);
@@ -106,36 +77,22 @@ private:
         const bool same = last.c.given && !o_.dry && last.v.data == item.v.data && last.ix.data == item.ix.data &&
                           last.b.data == item.b.data && last.c.data == item.c.data && last.dc.data == item.dc.data;
         prepared_ = item;
-        if (is_tropical_ && !same)
+        if (passing_ == Passing::winner && !same)
             o_.call("semiring_ell_winner", call_.algebra,
-                    {item.v, item.ix, item.b, item.c, with_rank(winner_, item.c)});
-        if (is_euclidean_) {
-            if (!o_.dry && !same && call_.dtype == DType::f64)
-                divide<double>(o_, quotients_, item.dc, item.c);
-            else if (!o_.dry && !same)
-                divide<float>(o_, quotients_, item.dc, item.c);
+                    {item.v, item.ix, item.b, item.c, with_rank_of(winner_, item.c)});
+        if (passing_ == Passing::scaled) {
+            if (!same)
+                divide(o_, quotients_, item.dc, item.c);
             item.dc = quotients_;
         }
         return item;
-    }
-
-    // With as many leading dimensions, all 1, as the other.
-    static Array with_rank(const Array &a, const Array &like) {
-        Array out = a;
-        out.rank = like.rank;
-        for (int d = 0; d < like.rank; ++d) {
-            const int own = d - (like.rank - a.rank);
-            out.shape[d] = own < 0 ? 1 : a.shape[own];
-            out.strides[d] = own < 0 ? 0 : a.strides[own];
-        }
-        return out;
     }
 
     Orchestrator &o_;
     const Call &call_;
     Plans plans_;
     RowOfValues row_;
-    const bool is_real_, is_euclidean_, is_tropical_;
+    const Passing passing_;
     Array quotients_, winner_, part_;
     Item prepared_ = {}; // what quotients_ and winner_ are of
 };

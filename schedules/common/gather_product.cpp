@@ -11,6 +11,8 @@ void gather_one_by_one(family::GatherProduct &f) {
         f.maximum.compute_at(f.out, f.j);
     if (f.has_nan_row())
         f.nan_row.compute_at(f.out, f.j);
+    if (f.fetches())
+        f.fetched.compute_at(f.out, f.i);
     f.scratch_bytes = cast<int64_t>(0);
     if (f.scattered) {
         f.out.compute_at(*f.scattered, f.scattered_rows.x);
@@ -59,6 +61,8 @@ void gather_rows(family::GatherProduct &f, int lanes) {
     }
     if (f.has_nan_row())
         f.nan_row.compute_at(out, f.i);
+    if (f.fetches())
+        f.fetched.compute_at(out, f.i);
     f.scratch_bytes = cast<int64_t>(0);
     if (f.scattered) {
         // A row is made in memory of its own, then stored. No two rows of a plan are the same one.

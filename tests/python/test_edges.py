@@ -150,27 +150,92 @@ def test_edge_functions(semiring):
         assert (got[3] == SEMIRINGS[semiring].identity).all()
 
 
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
 @algebra
-def test_gradient_of_the_edge_mlp(semiring):
-    ell, _ = graph(m=40)
-    x, W, bias = random((40, 6)), random((12, 8), seed=1), random((8,), seed=2)
+def test_gelu(semiring):
+    ell, at = graph(m=40)
+    x, W, bias, W2 = random((40, 6)), random((12, 8), seed=1), random((8,), seed=2), random((8, 3), seed=3)
+    i, j = np.broadcast_to(x[:, None], (40, 4, 6)), x[np.maximum(at, 0)]
+    hidden = gelu(np.concatenate([i, j - i], -1) @ W + bias)
+    for mlp, edges in (
+        (EdgeMLP(W, bias, activation="gelu"), hidden),
+        (EdgeMLP(W, bias, weight2=W2, activation="gelu"), hidden @ W2),
+    ):
+        got = semiring_ell_edge_aggregate(mlp, ell, x, semiring=semiring)
+        np.testing.assert_allclose(got, reduced(edges, at >= 0, semiring), rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match="activation is 'selu', must be 'relu' or 'gelu'"):
+        semiring_ell_edge_aggregate(EdgeMLP(W, activation="selu"), ell, x, semiring=semiring)
 
-    def forward(x, W, bias):
-        return semiring_ell_edge_aggregate(EdgeMLP(W, bias), ell, x, semiring=semiring)
 
-    y = forward(x, W, bias)
+@algebra
+@pytest.mark.parametrize("rows", [40, 30])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"slope": 0.1}, {"slope": -0.5}, {"activation": "gelu"}, {"layers": 2}, {"layers": 2, "activation": "gelu"}],
+    ids=str,
+)
+def test_gradient_of_the_edge_mlp(options, rows, semiring):
+    ell, _ = graph(m=rows)
+    options = dict(options)
+    parameters = {"x": random((40, 6)), "weight": random((12, 8), seed=1), "bias": random((8,), seed=2)}
+    if options.pop("layers", 1) == 2:
+        parameters |= {"weight2": random((8, 3), seed=7), "bias2": random((3,), seed=8)}
+
+    def mlp(x, **weights):
+        return EdgeMLP(**weights, **options)
+
+    def forward(parameters):
+        return semiring_ell_edge_aggregate(mlp(**parameters), ell, parameters["x"], semiring=semiring)
+
+    y = forward(parameters)
     dy = np.where(np.isfinite(y), random(y.shape, seed=3), 0)
-    gradients = edge_mlp_vjp(EdgeMLP(W, bias), ell, x, y, dy, semiring=semiring)
-    directions = {"x": random(x.shape, seed=4), "weight": random(W.shape, seed=5), "bias": random(bias.shape, seed=6)}
-
-    def loss(step):
-        moved = (p + step * directions[name] for name, p in (("x", x), ("weight", W), ("bias", bias)))
-        z = forward(*moved)
-        return np.sum(dy * np.where(np.isfinite(z), z, 0))
-
+    gradients = edge_mlp_vjp(mlp(**parameters), ell, parameters["x"], y, dy, semiring=semiring)
+    assert gradients.keys() == parameters.keys()
     h = 1e-6
-    expected = sum(np.sum(gradients[name] * directions[name]) for name in gradients)
-    assert abs((loss(h) - loss(-h)) / (2 * h) - expected) <= 1e-5 * (1 + abs(expected))
+    for seed, name in enumerate(parameters, 10):
+        direction = random(parameters[name].shape, seed=seed)
+
+        def loss(step, name=name, direction=direction):
+            z = forward({**parameters, name: parameters[name] + step * direction})
+            return np.sum(dy * np.where(np.isfinite(z), z, 0))
+
+        expected, slope_of_loss = np.sum(gradients[name] * direction), (loss(h) - loss(-h)) / (2 * h)
+        assert abs(slope_of_loss - expected) <= 1e-5 * (1 + abs(expected)), name
+
+
+@algebra
+@pytest.mark.parametrize("graphs", [(), (2,), (3, 1)], ids=str)
+def test_edge_functions_broadcast(graphs, semiring):
+    """Leading dimensions of the features and of the graph: the same as one item after the other."""
+    n, k, d = 20, 4, 6
+    at = indices((*graphs, n, k), n)
+    ell = ELL(np.ones(at.shape), at, n)
+    x, lead = random((3, 2, n, d)), (3, 2)
+    W, bias, W2, bias2 = random((12, 8), seed=1), random((8,), seed=2), random((8, 3), seed=3), random((3,), seed=4)
+    each = np.broadcast_to(at, (*lead, n, k))
+    functions = [Difference(), Concatenation(), Dot(), EdgeMLP(W, bias), EdgeMLP(W, None, 0.1, W2, bias2)]
+    for function in functions:
+        got = semiring_ell_edge_aggregate(function, ell, x, semiring=semiring)
+        assert got.shape[:-1] == (*lead, n)
+        total = {}
+        dy = np.where(np.isfinite(got), random(got.shape, seed=5), 0)
+        for item in np.ndindex(lead):
+            one = ELL(np.ones((n, k)), each[item], n)
+            expected = semiring_ell_edge_aggregate(function, one, x[item], semiring=semiring)
+            np.testing.assert_array_equal(got[item], expected, err_msg=repr(function))
+            if isinstance(function, EdgeMLP):
+                for name, g in edge_mlp_vjp(function, one, x[item], expected, dy[item], semiring=semiring).items():
+                    total[name] = total[name] + [g] if name in total else [g]
+        if isinstance(function, EdgeMLP):
+            gradients = edge_mlp_vjp(function, ell, x, got, dy, semiring=semiring)
+            for name, g in gradients.items():
+                expected = np.reshape(total[name], x.shape) if name == "x" else np.sum(total[name], axis=0)
+                np.testing.assert_allclose(g, expected, rtol=1e-10, atol=1e-10, err_msg=name)
+    shared = semiring_ell_edge_aggregate(functions[3], ell, x[0, 0], semiring=semiring)
+    assert shared.shape == (*graphs, n, 8)
 
 
 def test_what_has_no_compiled_form_is_refused():

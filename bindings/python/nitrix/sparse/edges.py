@@ -3,8 +3,9 @@
 The edge functions here are known to the library: none of them stores a number for each edge and feature.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from nitrix.semiring import (
     semiring_ell_edge_reduce,
     semiring_ell_edge_reduce_vjp,
     semiring_ell_matmul,
+    semiring_ell_rmatvec,
     semiring_matmul,
 )
 from nitrix.sparse.structure import ELL, PADDING, _present
@@ -59,12 +61,17 @@ class EdgeMLP:
     """(h, h2)"""
     bias2: Any = None
     """(h2,)"""
+    activation: Literal["relu", "gelu"] = "relu"
+    """``"gelu"``: ``x / (1 + exp(-1.59577 (x + 0.044715 x**3)))``, Hendrycks and Gimpel's form with tanh; no slope."""
 
 
 EdgeFunction = Difference | Concatenation | Dot | EdgeAttribute | EdgeMLP
 KNOWN = "Difference(), Concatenation(), Dot(), EdgeAttribute(), EdgeMLP(weight, ...)"
-# Rows whose edges a second layer holds at a time: their features stay in the second-level cache.
+# Rows whose edges a second layer or GELU holds at a time: their features stay in the second-level cache.
 CHUNK = 512
+# Rows of a first layer to which the bias is added while they are in that cache.
+BLOCK = 2048
+GELU_SCALE, GELU_CUBE = 2 * (2 / np.pi) ** 0.5, 0.044715
 
 
 def _algebra(semiring: Semiring | str) -> Semiring:
@@ -83,26 +90,44 @@ def _weightless(algebra: Semiring, like: np.ndarray, shape: tuple[int, ...]) -> 
 
 
 def _reduce_edges(edges: np.ndarray, present: np.ndarray, algebra: Semiring) -> np.ndarray:
-    """(m, k, d) reduced over the k that are present: a product with the edges themselves as rows of B."""
-    m, k, d = edges.shape
+    """(..., m, k, d) reduced over the k that are present: a product with the edges themselves as rows of B."""
+    *lead, m, k, d = edges.shape
     at = np.where(present, np.arange(m * k).reshape(m, k), PADDING)
     values = _weightless(algebra, edges, (m, k))
-    return semiring_ell_matmul(values, at, np.ascontiguousarray(edges).reshape(m * k, d), semiring=algebra)
+    return semiring_ell_matmul(values, at, np.ascontiguousarray(edges).reshape(*lead, m * k, d), semiring=algebra)
 
 
 def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the first layer gives to each end of an edge."""
+    if mlp.activation not in ("relu", "gelu"):
+        raise ValueError(f"EdgeMLP: activation is {mlp.activation!r}, must be 'relu' or 'gelu'")
     weight = np.asarray(mlp.weight, x.dtype)
     d = x.shape[-1]
     if weight.ndim != 2 or weight.shape[0] != 2 * d:
         raise ValueError(f"EdgeMLP: weight has shape {weight.shape}, must be (2 d, h) with d = {d}")
     # One product for both, of which each is a view.
     h = weight.shape[1]
-    both = semiring_matmul(x, np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1))
-    own, source = both[:, :h], both[:, h:]
-    if mlp.bias is not None and np.any(mlp.bias):
-        own += np.asarray(mlp.bias, x.dtype)
-    return own, source
+    both = np.empty((*x.shape[:-1], 2 * h), x.dtype)
+    rows, results = x.reshape(-1, d), both.reshape(-1, 2 * h)
+    factored = np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1)
+    if mlp.bias is None:
+        semiring_matmul(rows, factored, out=results)
+    else:
+        bias = np.asarray(mlp.bias, x.dtype)
+        if bias.shape != (h,):
+            raise ValueError(f"EdgeMLP: bias has shape {bias.shape}, must be ({h},)")
+        for first in range(0, len(rows), BLOCK):
+            block = results[first : first + BLOCK]
+            semiring_matmul(rows[first : first + BLOCK], factored, out=block)
+            block[:, :h] += bias
+    return both[..., :h], both[..., h:]
+
+
+def _second_weight(mlp: EdgeMLP, like: np.ndarray) -> np.ndarray:
+    weight = np.asarray(mlp.weight2, like.dtype)
+    if weight.ndim != 2 or weight.shape[0] != like.shape[-1]:
+        raise ValueError(f"EdgeMLP: weight2 has shape {weight.shape}, must be ({like.shape[-1]}, h2)")
+    return weight
 
 
 def semiring_ell_edge_aggregate(
@@ -124,46 +149,47 @@ def semiring_ell_edge_aggregate(
     edge_fn
         One of the edge functions of this module; there is no compiled form for others, and they are refused.
     ell
-        The graph: row i has the neighbours of node i.
-    x : (n, d)
+        The graph: row i has the neighbours of node i. Its leading dimensions broadcast with those of x.
+    x : (..., n, d)
         Features of the nodes, float32 or float64.
-    edge_attr : (m, k, d)
+    edge_attr : (..., m, k, d)
         For :class:`EdgeAttribute`.
 
     Returns
     -------
-    (m, features of an edge)
+    (..., m, features of an edge)
     """
     algebra = _algebra(semiring)
+    at = np.asarray(ell.indices)
     if isinstance(edge_fn, EdgeAttribute):
         if edge_attr is None:
             raise ValueError("semiring_ell_edge_aggregate: EdgeAttribute() needs edge_attr")
         attributes = np.asarray(edge_attr)
-        if attributes.ndim != 3 or attributes.shape[:2] != ell.indices.shape:
+        if attributes.ndim < 3 or attributes.shape[-3:-1] != at.shape[-2:]:
             raise ValueError(f"semiring_ell_edge_aggregate: edge_attr has shape {attributes.shape}, must be "
-                             f"{(*ell.indices.shape, 'd')}")  # fmt: skip
-        return _reduce_edges(attributes, np.asarray(ell.indices) >= 0, algebra)
+                             f"{(*at.shape, 'd')}")  # fmt: skip
+        return _reduce_edges(attributes, at >= 0, algebra)
     x = np.asarray(x)
-    m, k = ell.indices.shape
-    if x.ndim != 2 or len(x) != ell.n_cols or m > len(x):
+    m, k = at.shape[-2:]
+    if x.ndim < 2 or x.shape[-2] != ell.n_cols or m > x.shape[-2]:
         raise ValueError(f"semiring_ell_edge_aggregate: x has shape {x.shape}, must be ({ell.n_cols}, d): one row for "
                          f"each column of the graph, and at least its {m} rows")  # fmt: skip
     if isinstance(edge_fn, Difference):
-        return semiring_ell_edge_reduce(-x[:m], x, ell.indices, x.dtype.type(1)[...], semiring=algebra)
+        return semiring_ell_edge_reduce(-x[..., :m, :], x, ell.indices, x.dtype.type(1)[...], semiring=algebra)
     if isinstance(edge_fn, Concatenation):
         values = _weightless(algebra, x, (m, k))
-        at = np.asarray(ell.indices)
         rows = np.where(at >= 0, np.arange(m)[:, None], PADDING)
         halves = [semiring_ell_matmul(values, i, x, semiring=algebra) for i in (rows, ell.indices)]
-        return np.concatenate(halves, axis=1)
+        return np.concatenate(halves, axis=-1)
     if isinstance(edge_fn, Dot):
-        return _reduce_edges(_dots(ell, x)[..., None], np.asarray(ell.indices) >= 0, algebra)
+        return _reduce_edges(_dots(ell, x)[..., None], at >= 0, algebra)
     if isinstance(edge_fn, EdgeMLP):
         own, source = _layers(edge_fn, x)
-        slope = np.asarray(edge_fn.slope, x.dtype)
-        if edge_fn.weight2 is None:
-            return semiring_ell_edge_reduce(own[:m], source, ell.indices, slope, semiring=algebra)
-        return _second_layer(edge_fn, ell, own[:m], source, algebra)
+        if not _by_chunks(edge_fn):
+            slope = np.asarray(edge_fn.slope, x.dtype)
+            return semiring_ell_edge_reduce(own[..., :m, :], source, ell.indices, slope, semiring=algebra)
+        items = [_aggregate_by_chunks(edge_fn, i, o[:m], s, algebra) for i, o, s in _each_item(at, own, source)]
+        return np.stack(items).reshape(*np.broadcast_shapes(at.shape[:-2], x.shape[:-2]), *items[0].shape)
     raise NotImplementedError(f"semiring_ell_edge_aggregate: no compiled form of {edge_fn!r}; there are {KNOWN}")
 
 
@@ -171,50 +197,169 @@ def _dots(ell: ELL, x: np.ndarray) -> np.ndarray:
     """The scalar products of the two ends of each edge: what the gradient of a product is for its values."""
     from nitrix.semiring import semiring_ell_matmul_vjp
 
-    m, k = ell.indices.shape
-    unread = np.broadcast_to(x.dtype.type(0), (m, x.shape[1]))
-    scores, _ = semiring_ell_matmul_vjp(np.zeros((m, k), x.dtype), ell.indices, x, unread, x[:m])
+    m, k = ell.indices.shape[-2:]
+    lead = np.broadcast_shapes(ell.indices.shape[:-2], x.shape[:-2])
+    unread = np.broadcast_to(x.dtype.type(0), (*lead, m, x.shape[-1]))
+    dc = np.broadcast_to(x[..., :m, :], unread.shape)
+    scores, _ = semiring_ell_matmul_vjp(np.zeros((*lead, m, k), x.dtype), ell.indices, x, unread, dc)
     return scores
 
 
-def _second_layer(mlp: EdgeMLP, ell: ELL, own: np.ndarray, source: np.ndarray, algebra: Semiring) -> np.ndarray:
-    """Some rows at a time: their edges through the second layer, then reduced."""
-    weight, at = np.asarray(mlp.weight2, own.dtype), np.asarray(ell.indices)
-    parts = []
+def _each_item(*matrices: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Matrices with leading dimensions, which broadcast: one item after the other."""
+    lead = np.broadcast_shapes(*(a.shape[:-2] for a in matrices))
+    whole = [np.broadcast_to(a, (*lead, *a.shape[-2:])) for a in matrices]
+    for at in np.ndindex(lead):
+        yield tuple(a[at] for a in whole)
+
+
+def _position_in(lead: tuple[int, ...], where: tuple[int, ...]) -> tuple[int, ...]:
+    """Where an item of the broadcast dimensions lies in an array that has only `lead` of them."""
+    own = where[len(where) - len(lead) :]
+    return tuple(0 if size == 1 else i for size, i in zip(lead, own, strict=True))
+
+
+# ---- What one formula for own + source does not say: the edges of some rows at a time --------------------------------
+
+
+def _by_chunks(mlp: EdgeMLP) -> bool:
+    return mlp.weight2 is not None or mlp.activation == "gelu"
+
+
+def _activate(mlp: EdgeMLP, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The activation and its derivative."""
+    one = z.dtype.type(1)
+    if mlp.activation == "relu":
+        slope, none = z.dtype.type(mlp.slope), z.dtype.type(0)
+        return np.where(z <= 0, z * slope if slope else none, z), np.where(z > 0, one, slope)
+    with np.errstate(over="ignore"):
+        gate = one / (one + np.exp(z.dtype.type(-GELU_SCALE) * (z + z.dtype.type(GELU_CUBE) * z * z * z)))
+    steep = z.dtype.type(GELU_SCALE) * (one + z.dtype.type(3 * GELU_CUBE) * z * z)
+    return z * gate, gate + z * gate * (one - gate) * steep
+
+
+@dataclass
+class _Chunk:
+    """The edges of some rows, of which those that are padding have features of node 0 instead."""
+
+    rows: slice
+    at: np.ndarray
+    """(r, k)"""
+    hidden: np.ndarray
+    """(r, k, h)"""
+    derivative: np.ndarray
+    """Of the activation, as hidden."""
+    edges: np.ndarray
+    """(r, k, features)"""
+
+
+def _chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray) -> Iterator[_Chunk]:
+    weight2 = None if mlp.weight2 is None else _second_weight(mlp, own)
     for first in range(0, len(own), CHUNK):
-        rows = at[first : first + CHUNK]
-        hidden = own[first : first + CHUNK, None] + source[np.maximum(rows, 0)]
-        hidden = np.where(hidden > 0, hidden, hidden * own.dtype.type(mlp.slope) if mlp.slope else own.dtype.type(0))
-        edges = semiring_matmul(hidden.reshape(-1, hidden.shape[-1]), weight).reshape(*rows.shape, -1)
+        rows = slice(first, first + CHUNK)
+        here = at[rows]
+        z = np.where((here >= 0)[..., None], own[rows, None] + source[np.maximum(here, 0)], 0)
+        edges, derivative = _activate(mlp, z.astype(own.dtype, copy=False))
+        hidden = edges
+        if weight2 is not None:
+            edges = semiring_matmul(hidden.reshape(-1, hidden.shape[-1]), weight2).reshape(*here.shape, -1)
+            if mlp.bias2 is not None:
+                edges += np.asarray(mlp.bias2, own.dtype)
+        yield _Chunk(rows, here, hidden, derivative, edges)
+
+
+def _aggregate_by_chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray, algebra: Semiring):
+    features = own.shape[-1] if mlp.weight2 is None else _second_weight(mlp, own).shape[1]
+    y = np.empty((len(own), features), own.dtype)
+    for chunk in _chunks(mlp, at, own, source):
+        y[chunk.rows] = _reduce_edges(chunk.edges, chunk.at >= 0, algebra)
+    return y
+
+
+def _edge_gradients(algebra: Semiring, chunk: _Chunk, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """What the results pass on to each of their edges, 0 at padding."""
+    e, live, y, dy = chunk.edges, (chunk.at >= 0)[..., None], y[:, None], dy[:, None]
+    none = e.dtype.type(0)
+    if algebra.name == "real":
+        return np.where(live, dy, none)
+    if algebra.name == "euclidean":
+        return np.where(live & (y != 0), e * np.divide(dy, y, out=np.zeros_like(dy), where=y != 0), none)
+    if algebra.name == "log":
+        finite = live & (y != -np.inf)
+        return np.where(finite, dy * np.exp(np.where(finite, e - y, none)), none)
+    wins = live & (e == y) & (y != algebra.identity)
+    return np.where(wins & (np.cumsum(wins, axis=1) == 1), dy, none)
+
+
+def _gradients_by_chunks(
+    mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray, y: np.ndarray, dy: np.ndarray, algebra: Semiring
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Of both ends, and of the second layer."""
+    down, dsource = np.zeros_like(own), np.zeros(source.shape, source.dtype)
+    second: dict[str, np.ndarray] = {}
+    if mlp.weight2 is not None:
+        weight2 = _second_weight(mlp, own)
+        second["weight2"] = np.zeros_like(weight2)
         if mlp.bias2 is not None:
-            edges += np.asarray(mlp.bias2, own.dtype)
-        parts.append(_reduce_edges(edges, rows >= 0, algebra))
-    return np.concatenate(parts) if parts else np.empty((0, weight.shape[1]), own.dtype)
+            second["bias2"] = np.zeros(weight2.shape[1], own.dtype)
+    for chunk in _chunks(mlp, at, own, source):
+        passed = _edge_gradients(algebra, chunk, y[chunk.rows], dy[chunk.rows])
+        if mlp.weight2 is not None:
+            flat = passed.reshape(-1, passed.shape[-1])
+            second["weight2"] += semiring_matmul(chunk.hidden.reshape(len(flat), -1).T, flat)
+            if mlp.bias2 is not None:
+                second["bias2"] += flat.sum(axis=0)
+            passed = semiring_matmul(flat, weight2.T).reshape(chunk.hidden.shape)
+        passed = passed * chunk.derivative
+        down[chunk.rows] = passed.sum(axis=1)
+        live = chunk.at >= 0
+        nodes, which = np.unique(chunk.at[live], return_inverse=True)
+        if len(nodes):
+            ones = np.ones((len(which), 1), own.dtype)
+            dsource[nodes] += semiring_ell_rmatvec(ones, which.reshape(-1, 1), passed[live], n_cols=len(nodes))
+    return down, dsource, second
 
 
 def edge_mlp_vjp(
     mlp: EdgeMLP, ell: ELL, x: Any, y: Any, dy: Any, *, semiring: Semiring | str = REAL
 ) -> dict[str, np.ndarray]:
-    """The gradients of ``sum(dy * y)`` for x, weight and bias of an :class:`EdgeMLP` of one layer.
+    """The gradients of ``sum(dy * y)`` for x, weight, bias, weight2 and bias2 of an :class:`EdgeMLP`, as far as it has
+    them.
 
-    ``y`` is what :func:`semiring_ell_edge_aggregate` gave. No number is stored for an edge and a feature.
+    ``y`` (..., m, features) is what :func:`semiring_ell_edge_aggregate` gave, to the bit: the tropical algebras find
+    the winners by it. x (..., n, d); the gradients of weights are summed over leading dimensions. No number is stored
+    for an edge and a feature, but for the edges of 512 rows where there is a second layer or GELU.
     """
     algebra = _algebra(semiring)
-    if mlp.weight2 is not None:
-        raise NotImplementedError("edge_mlp_vjp: there is no gradient of a second layer yet: differentiate it outside")
     x, y, dy = np.asarray(x), np.asarray(y), np.asarray(dy)
-    m, d = ell.indices.shape[0], x.shape[1]
+    at = np.asarray(ell.indices)
+    m, d = at.shape[-2], x.shape[-1]
     own, source = _layers(mlp, x)
-    slope = np.asarray(mlp.slope, x.dtype)
-    down, dsource = semiring_ell_edge_reduce_vjp(own[:m], source, ell.indices, slope, y, dy, semiring=algebra)
+    h = own.shape[-1]
+    down, dsource = np.zeros((*x.shape[:-2], m, h), x.dtype), np.zeros((*x.shape[:-1], h), x.dtype)
+    second: dict[str, np.ndarray] = {}
+    if _by_chunks(mlp):
+        lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
+        items = _each_item(at, own[..., :m, :], source, y, dy)
+        for where, arguments in zip(np.ndindex(lead), items, strict=True):
+            first_end, other_end, more = _gradients_by_chunks(mlp, *arguments, algebra)
+            own_at = _position_in(x.shape[:-2], where)
+            down[own_at] += first_end
+            dsource[own_at] += other_end
+            second = {name: second[name] + value if name in second else value for name, value in more.items()}
+    else:
+        slope = np.asarray(mlp.slope, x.dtype)
+        out = down, dsource
+        semiring_ell_edge_reduce_vjp(own[..., :m, :], source, ell.indices, slope, y, dy, semiring=algebra, out=out)
     weight = np.asarray(mlp.weight, x.dtype)
     dx = semiring_matmul(dsource, weight[d:].T)
-    dx[:m] += semiring_matmul(down, (weight[:d] - weight[d:]).T)
-    first, second = semiring_matmul(x[:m].T, down), semiring_matmul(x.T, dsource)
-    gradients = {"x": dx, "weight": np.concatenate([first, second - first])}
+    dx[..., :m, :] += semiring_matmul(down, (weight[:d] - weight[d:]).T)
+    first = semiring_matmul(x[..., :m, :].reshape(-1, d).T, down.reshape(-1, h))
+    other = semiring_matmul(x.reshape(-1, d).T, dsource.reshape(-1, h))
+    gradients = {"x": dx, "weight": np.concatenate([first, other - first])}
     if mlp.bias is not None:
-        gradients["bias"] = down.sum(axis=0)
-    return gradients
+        gradients["bias"] = down.reshape(-1, h).sum(axis=0)
+    return {**gradients, **second}
 
 
 def ell_row_softmax(scores: Any, ell: ELL) -> np.ndarray:
