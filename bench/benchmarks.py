@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import ell
+import nearest
 import numpy as np
 
 
@@ -258,6 +259,7 @@ BENCHMARKS = {
         Benchmark("semiring_matmul_partial", _square_cases("semiring_matmul_partial", 1), _partial_call),
         Benchmark("semiring_matmul_merge", _state_cases("semiring_matmul_merge", 2), _merge_call),
         Benchmark("semiring_matmul_finalize", _state_cases("semiring_matmul_finalize", 1), _finalize_call),
+        Benchmark("semiring_nearest", partial(nearest.cases, Case), nearest.call),
         Benchmark("semiring_ell_matmul", partial(ell.cases, Case), ell.call),
         Benchmark("semiring_ell_rmatvec", partial(ell.transposed_cases, Case), ell.transposed_call),
         Benchmark("semiring_ell_matmul_vjp", partial(ell.gradient_cases, Case), ell.gradient_call),

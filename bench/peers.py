@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ell
+import nearest
 import numpy as np
 from blas import Absent, mkl, open_blas
 
@@ -355,6 +356,13 @@ def _bind_torch_convolution(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _bind_nearest(bind, module: str):
+    def bound(problem: Problem) -> tuple[Call, np.ndarray]:
+        return bind(_require(module), problem.a, problem.b, problem.out, problem.threads, DoesNotApply)
+
+    return bound
+
+
 STRICT = ("real", *TROPICAL, "boolean", "log")
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
@@ -368,6 +376,24 @@ PEERS = (
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+    Peer(
+        "scikit-learn brute",
+        ("euclidean",),
+        _bind_nearest(nearest.bind_sklearn, "sklearn.neighbors"),
+        op="semiring_nearest",
+    ),
+    # By |a|^2 + |b|^2 - 2ab in float32: distances near 0 are lost.
+    Peer(
+        "faiss",
+        ("euclidean",),
+        _bind_nearest(nearest.bind_faiss, "faiss"),
+        safe=False,
+        tolerance=1e-3,
+        op="semiring_nearest",
+    ),
+    Peer(
+        "NumPy", ("tropical_min_plus",), _bind_nearest(nearest.bind_numpy, "numpy"), tolerance=0, op="semiring_nearest"
+    ),
     Peer("NumPy", STRICT, _bind_numpy_merge, op="semiring_matmul_merge"),
     Peer("NumPy", STRICT, _bind_numpy_finalize, op="semiring_matmul_finalize"),
     Peer("OpenBLAS", ("real",), _bind_open_blas, op="semiring_matmul_partial"),
@@ -408,7 +434,7 @@ PEERS = (
 def versions(threads: int) -> dict[str, str]:
     """What the peers are, or why they are absent."""
     found = {}
-    for name in ("numpy", "scipy", "numba", "torch"):
+    for name in ("numpy", "scipy", "numba", "sklearn", "faiss", "torch"):
         try:
             found[name] = importlib.import_module(name).__version__ if name != "torch" else _torch_version()
         except ImportError as error:

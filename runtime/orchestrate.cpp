@@ -142,6 +142,15 @@ Array transposed(Array a) {
     return a;
 }
 
+Array last_two(Array a) {
+    for (int d = 0; d < 2; ++d) {
+        a.shape[d] = a.shape[a.rank - 2 + d];
+        a.strides[d] = a.strides[a.rank - 2 + d];
+    }
+    a.rank = 2;
+    return a;
+}
+
 BroadcastSum::BroadcastSum(const Call &call, const Array &operand, int core) : rank_(call.batch_rank) {
     const Array own = expand(operand, core);
     for (int d = 0; d < rank_; ++d) {

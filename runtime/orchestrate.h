@@ -65,6 +65,9 @@ private:
 // The same elements with the last two dimensions exchanged.
 Array transposed(Array a);
 
+// The matrix of an array whose leading dimensions all are 1.
+Array last_two(Array a);
+
 // The leading dimensions over which the gradient of a broadcast operand is summed, and those that it has itself: every
 // array of a call with leading dimensions of one rank, cut along either.
 class BroadcastSum {

@@ -64,6 +64,7 @@ __all__ = [
     "semiring_matmul_merge",
     "semiring_matmul_partial",
     "semiring_matmul_vjp",
+    "semiring_nearest",
     "semiring_ragged_matmul",
     "semiring_ragged_rmatvec",
     *(name.upper() for name in SEMIRINGS),
@@ -377,6 +378,59 @@ def semiring_matmul_finalize(
     return product
 
 
+_nearest: Callable[..., Any] = OPS["semiring_nearest"].call
+
+
+def semiring_nearest(
+    A: Array,
+    B: SupportsDLPack,
+    k: int,
+    *,
+    semiring: Semiring | str = "euclidean",
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array]:
+    """The k smallest entries of each row of a product and their columns: exact nearest neighbours.
+
+    For points in the rows of X and Y, ``semiring_nearest(X, Y.T, k)`` are the Euclidean distances from each row of X to
+    the nearest k of Y, ascending, and which they are. With TROPICAL_MIN_PLUS: the k cheapest of the best ways over one
+    stop. The product is computed in blocks that stay in cache and never stored.
+
+    The result is that of a stable selection from :func:`semiring_matmul`'s product, bit for bit: of equal entries the
+    smaller column comes first (+0 and -0 are equal), infinities are entries like others, NaN comes after everything.
+
+    Parameters
+    ----------
+    A : (..., m, d)
+    B : (..., d, n)
+        Arrays of one dtype, float32 or float64. Leading dimensions broadcast. Any strides.
+    k
+        How many, at least 1. Where B has fewer columns, the rest of ``values`` is the semiring's identity and the rest
+        of ``indices`` -1.
+    semiring
+        EUCLIDEAN or TROPICAL_MIN_PLUS. For the largest entries of a TROPICAL_MAX_PLUS product negate both operands.
+    backend, threads, mode
+        As for :func:`semiring_matmul`.
+    out
+        Two arrays that receive values and indices, if given.
+
+    Returns
+    -------
+    values : (..., m, k)
+        Of the dtype and kind of A.
+    indices : (..., m, k), int32
+
+    Raises
+    ------
+    As :func:`semiring_matmul`; ValueError also for a k below 1.
+    """
+    both: tuple[Array, Array] = _nearest((A, B), (algebra_name(semiring), k), out, backend, threads, None, mode)
+    return both
+
+
+FUNCTIONS[semiring_nearest] = (OPS["semiring_nearest"], {"semiring": "euclidean"})
 FUNCTIONS[semiring_matmul_partial] = (OPS["semiring_matmul_partial"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul_merge] = (OPS["semiring_matmul_merge"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul_finalize] = (OPS["semiring_matmul_finalize"], {"semiring": REAL})

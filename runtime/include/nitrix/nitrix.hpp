@@ -509,6 +509,32 @@ std::string matmul_explain(const A &a, const B &b, C &&c, const Algebra &algebra
     });
 }
 
+/// The k smallest entries of each row of a product, and their columns.
+template <class T> struct Nearest {
+    Array<T> values;             // [..., m, k], ascending
+    Array<std::int32_t> indices; // -1 where B has fewer than k columns
+};
+
+/// The k smallest entries of each row of A (x) B over Euclidean or TropicalMinPlus, which is never stored. Of equal
+/// entries the smaller column comes first, NaN after everything.
+template <class A, class B, class Algebra = Euclidean, class = std::enable_if_t<is_semiring<Algebra>>>
+Nearest<typename A::value_type> nearest(const A &a, const B &b, std::int64_t k, const Algebra &algebra = {},
+                                        const Options &options = {}) {
+    using T = typename A::value_type;
+    Shape shape = detail::matmul_shape(a.shape(), b.shape());
+    shape.back() = std::max<std::int64_t>(k, 0);
+    Nearest<T> result{Array<T>(shape), Array<std::int32_t>(shape)};
+    detail::check_matmul_types<A, B, Array<T>, Algebra>();
+    const DLTensor a_tensor = a.dltensor();
+    const DLTensor b_tensor = b.dltensor();
+    DLTensor values = result.values.dltensor();
+    DLTensor indices = result.indices.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_nearest(&a_tensor, &b_tensor, &values, &indices, detail::c_string(algebra.name), k,
+                                  &c_options));
+    return result;
+}
+
 /// The state of a reduction over a part of K: one array per component. Log: the largest term, and the sum of
 /// exp(term - largest); the others: the product of the part.
 template <class T, class Algebra> using State = std::array<Array<T>, Algebra::components>;
