@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import ell
 import nearest
 import numpy as np
+import paths
 from blas import Absent, mkl, open_blas
 
 Call = Callable[[], object]
@@ -363,6 +364,24 @@ def _bind_nearest(bind, module: str):
     return bound
 
 
+def _bind_numpy_power(problem: Problem) -> tuple[Call, np.ndarray]:
+    out = np.empty_like(problem.out)
+
+    def call() -> None:
+        out[:] = np.linalg.matrix_power(problem.a, paths.EXPONENT)
+
+    return call, out
+
+
+def _bind_scipy_paths(problem: Problem) -> tuple[Call, np.ndarray]:
+    csgraph, out = _require("scipy.sparse.csgraph"), np.empty_like(problem.out)
+
+    def call() -> None:
+        out[:] = csgraph.floyd_warshall(problem.a)
+
+    return call, out
+
+
 STRICT = ("real", *TROPICAL, "boolean", "log")
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
@@ -394,6 +413,8 @@ PEERS = (
     Peer(
         "NumPy", ("tropical_min_plus",), _bind_nearest(nearest.bind_numpy, "numpy"), tolerance=0, op="semiring_nearest"
     ),
+    Peer("NumPy matrix_power", ("real",), _bind_numpy_power, op="semiring_power"),
+    Peer("SciPy floyd_warshall", ("tropical_min_plus",), _bind_scipy_paths, op="semiring_closure", tolerance=1e-5),
     Peer("NumPy", STRICT, _bind_numpy_merge, op="semiring_matmul_merge"),
     Peer("NumPy", STRICT, _bind_numpy_finalize, op="semiring_matmul_finalize"),
     Peer("OpenBLAS", ("real",), _bind_open_blas, op="semiring_matmul_partial"),

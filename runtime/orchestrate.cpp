@@ -151,6 +151,14 @@ Array last_two(Array a) {
     return a;
 }
 
+Array block_of(Array matrix, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+    matrix.shape[0] = rows;
+    matrix.shape[1] = columns;
+    if (matrix.data)
+        matrix.data += (row * matrix.strides[0] + column * matrix.strides[1]) * dtype_bytes(matrix.dtype);
+    return matrix;
+}
+
 BroadcastSum::BroadcastSum(const Call &call, const Array &operand, int core) : rank_(call.batch_rank) {
     const Array own = expand(operand, core);
     for (int d = 0; d < rank_; ++d) {

@@ -153,15 +153,6 @@ private:
     const int64_t k_;
 };
 
-Array part(const Array &matrix, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-    Array out = matrix;
-    out.shape[0] = rows;
-    out.shape[1] = columns;
-    if (out.data)
-        out.data += (row * out.strides[0] + column * out.strides[1]) * dtype_bytes(out.dtype);
-    return out;
-}
-
 // Scratch arrays for blocks of any size up to the largest: parts of them have the largest one's strides.
 struct Blocks {
     Blocks(Orchestrator &o, const Call &call, int64_t k)
@@ -200,7 +191,7 @@ public:
         for (const int64_t rows : {std::min(m, block_rows), m % block_rows})
             for (const int64_t columns : {width, n_ % width})
                 if (rows > 0 && columns > 0)
-                    multiply(part(a, 0, rows, 0, a.shape[1]), compact(part(b, 0, b.shape[0], 0, columns)));
+                    multiply(block_of(a, 0, rows, 0, a.shape[1]), compact(block_of(b, 0, b.shape[0], 0, columns)));
     }
 
 private:
@@ -209,10 +200,10 @@ private:
         const int64_t width = blocks_.columns;
         for (int64_t column = 0; column < n_; column += width) {
             const int64_t columns = std::min(width, n_ - column);
-            const Array right = compact(part(b, 0, b.shape[0], column, columns));
+            const Array right = compact(block_of(b, 0, b.shape[0], column, columns));
             for (int64_t at = 0; at < rows; at += block_rows) {
                 const int64_t in_block = std::min(block_rows, rows - at);
-                const Array product = multiply(part(a, row + at, in_block, 0, a.shape[1]), right);
+                const Array product = multiply(block_of(a, row + at, in_block, 0, a.shape[1]), right);
                 o_.parallel(in_block,
                             [&](int64_t i) { candidates(at + i).take(row_of<T>(product, i), columns, column); });
             }
@@ -221,7 +212,7 @@ private:
     }
 
     Array multiply(const Array &a, const Array &b) {
-        const Array product = part(blocks_.product, 0, a.shape[0], 0, b.shape[1]);
+        const Array product = block_of(blocks_.product, 0, a.shape[0], 0, b.shape[1]);
         o_.call("semiring_matmul", call_.algebra, {a, b, product});
         return product;
     }
@@ -230,7 +221,7 @@ private:
     Array compact(const Array &columns) {
         if (columns.strides[1] == 1 || columns.shape[1] == 1)
             return columns;
-        const Array copy = part(blocks_.right, 0, columns.shape[0], 0, columns.shape[1]);
+        const Array copy = block_of(blocks_.right, 0, columns.shape[0], 0, columns.shape[1]);
         constexpr int64_t tile = 16;
         o_.parallel((columns.shape[1] + tile - 1) / tile, [&](int64_t t) {
             const int64_t last = std::min(columns.shape[1], (t + 1) * tile);

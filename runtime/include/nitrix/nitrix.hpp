@@ -509,6 +509,29 @@ std::string matmul_explain(const A &a, const B &b, C &&c, const Algebra &algebra
     });
 }
 
+/// The n-th power of square matrices over a strict algebra; n = 0: the neutral element on the diagonal.
+template <class A, class Algebra, class = std::enable_if_t<is_strict_semiring<Algebra>>>
+Array<typename A::value_type> power(const A &a, std::int64_t n, const Algebra &algebra, const Options &options = {}) {
+    Array<typename A::value_type> c(a.shape());
+    const DLTensor a_tensor = a.dltensor();
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_power(&a_tensor, &c_tensor, detail::c_string(algebra.name), n, &c_options));
+    return c;
+}
+
+/// The sum of all powers of square matrices from 0 on over TropicalMinPlus (all-pairs shortest paths), TropicalMaxPlus
+/// or Boolean (reachability).
+template <class A, class Algebra, class = std::enable_if_t<is_strict_semiring<Algebra>>>
+Array<typename A::value_type> closure(const A &a, const Algebra &algebra, const Options &options = {}) {
+    Array<typename A::value_type> c(a.shape());
+    const DLTensor a_tensor = a.dltensor();
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_closure(&a_tensor, &c_tensor, detail::c_string(algebra.name), &c_options));
+    return c;
+}
+
 /// The k smallest entries of each row of a product, and their columns.
 template <class T> struct Nearest {
     Array<T> values;             // [..., m, k], ascending
