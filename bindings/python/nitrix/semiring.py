@@ -435,8 +435,8 @@ def semiring_closure(
 ) -> Array:
     """The closure of square matrices, the sum of all their powers from 0 on: the best ways of any number of steps.
 
-    Over TROPICAL_MIN_PLUS all-pairs shortest paths, over TROPICAL_MAX_PLUS the longest ones (of an acyclic graph, or the
-    most probable of logarithms), over BOOLEAN reachability. ``A[i, j]`` is what the edge from i to j costs, the
+    Over TROPICAL_MIN_PLUS all-pairs shortest paths, over TROPICAL_MAX_PLUS the longest ones (of an acyclic graph, or
+    the most probable of logarithms), over BOOLEAN reachability. ``A[i, j]`` is what the edge from i to j costs, the
     semiring's identity (+inf, -inf, false) where there is none. By halves: as many operations as one product.
 
     A way of no steps costs 0, so the diagonal is 0 (true) unless a cycle is better than that: then ways that go round
