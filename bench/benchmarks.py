@@ -6,7 +6,9 @@ from functools import partial
 
 import convolution
 import ell
+import nearest
 import numpy as np
+import paths
 from draws import values
 
 
@@ -195,6 +197,9 @@ BENCHMARKS = {
         Benchmark("semiring_matmul_partial", _square_cases("semiring_matmul_partial", 1), _partial_call),
         Benchmark("semiring_matmul_merge", _state_cases("semiring_matmul_merge", 2), _merge_call),
         Benchmark("semiring_matmul_finalize", _state_cases("semiring_matmul_finalize", 1), _finalize_call),
+        Benchmark("semiring_power", partial(paths.power_cases, Case), paths.power_call),
+        Benchmark("semiring_closure", partial(paths.closure_cases, Case), paths.closure_call),
+        Benchmark("semiring_nearest", partial(nearest.cases, Case), nearest.call),
         Benchmark("semiring_ell_matmul", partial(ell.cases, Case), ell.call),
         Benchmark("semiring_ell_rmatvec", partial(ell.transposed_cases, Case), ell.transposed_call),
         Benchmark("semiring_ell_matmul_vjp", partial(ell.gradient_cases, Case), ell.gradient_call),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import convolution
 import ell
+import nearest
 import numpy as np
+import paths
 from blas import Absent, mkl, open_blas
 
 Call = Callable[[], object]
@@ -289,6 +291,31 @@ def _bind_numpy_finalize(problem: Problem) -> tuple[Call, np.ndarray]:
     return lambda: np.copyto(out, a), out
 
 
+def _bind_nearest(bind, module: str):
+    def bound(problem: Problem) -> tuple[Call, np.ndarray]:
+        return bind(_require(module), problem.a, problem.b, problem.out, problem.threads, DoesNotApply)
+
+    return bound
+
+
+def _bind_numpy_power(problem: Problem) -> tuple[Call, np.ndarray]:
+    out = np.empty_like(problem.out)
+
+    def call() -> None:
+        out[:] = np.linalg.matrix_power(problem.a, paths.EXPONENT)
+
+    return call, out
+
+
+def _bind_scipy_paths(problem: Problem) -> tuple[Call, np.ndarray]:
+    csgraph, out = _require("scipy.sparse.csgraph"), np.empty_like(problem.out)
+
+    def call() -> None:
+        out[:] = csgraph.floyd_warshall(problem.a)
+
+    return call, out
+
+
 STRICT = ("real", *TROPICAL, "boolean", "log")
 PEERS = (
     Peer("OpenBLAS", ("real",), _bind_open_blas),
@@ -302,6 +329,26 @@ PEERS = (
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
+    Peer(
+        "scikit-learn brute",
+        ("euclidean",),
+        _bind_nearest(nearest.bind_sklearn, "sklearn.neighbors"),
+        op="semiring_nearest",
+    ),
+    # By |a|^2 + |b|^2 - 2ab in float32: distances near 0 are lost.
+    Peer(
+        "faiss",
+        ("euclidean",),
+        _bind_nearest(nearest.bind_faiss, "faiss"),
+        safe=False,
+        tolerance=1e-3,
+        op="semiring_nearest",
+    ),
+    Peer(
+        "NumPy", ("tropical_min_plus",), _bind_nearest(nearest.bind_numpy, "numpy"), tolerance=0, op="semiring_nearest"
+    ),
+    Peer("NumPy matrix_power", ("real",), _bind_numpy_power, op="semiring_power"),
+    Peer("SciPy floyd_warshall", ("tropical_min_plus",), _bind_scipy_paths, op="semiring_closure", tolerance=1e-5),
     Peer("NumPy", STRICT, _bind_numpy_merge, op="semiring_matmul_merge"),
     Peer("NumPy", STRICT, _bind_numpy_finalize, op="semiring_matmul_finalize"),
     Peer("OpenBLAS", ("real",), _bind_open_blas, op="semiring_matmul_partial"),
@@ -357,7 +404,7 @@ PEERS = (
 def versions(threads: int) -> dict[str, str]:
     """What the peers are, or why they are absent."""
     found = {}
-    for name in ("numpy", "scipy", "numba", "torch"):
+    for name in ("numpy", "scipy", "numba", "sklearn", "faiss", "torch"):
         try:
             found[name] = importlib.import_module(name).__version__ if name != "torch" else _torch_version()
         except ImportError as error:

@@ -142,6 +142,23 @@ Array transposed(Array a) {
     return a;
 }
 
+Array last_two(Array a) {
+    for (int d = 0; d < 2; ++d) {
+        a.shape[d] = a.shape[a.rank - 2 + d];
+        a.strides[d] = a.strides[a.rank - 2 + d];
+    }
+    a.rank = 2;
+    return a;
+}
+
+Array block_of(Array matrix, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+    matrix.shape[0] = rows;
+    matrix.shape[1] = columns;
+    if (matrix.data)
+        matrix.data += (row * matrix.strides[0] + column * matrix.strides[1]) * dtype_bytes(matrix.dtype);
+    return matrix;
+}
+
 BroadcastSum::BroadcastSum(const Call &call, const Array &operand, int core) : rank_(call.batch_rank) {
     const Array own = expand(operand, core);
     for (int d = 0; d < rank_; ++d) {

@@ -65,6 +65,12 @@ private:
 // The same elements with the last two dimensions exchanged.
 Array transposed(Array a);
 
+// The matrix of an array whose leading dimensions all are 1.
+Array last_two(Array a);
+
+// Some rows and columns of a matrix.
+Array block_of(Array matrix, int64_t row, int64_t rows, int64_t column, int64_t columns);
+
 // The leading dimensions over which the gradient of a broadcast operand is summed, and those that it has itself: every
 // array of a call with leading dimensions of one rank, cut along either.
 class BroadcastSum {

@@ -197,7 +197,7 @@ public:
 
     void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
         for (Array *x : {&a, &b, &c, &dc, &da, &db})
-            drop_leading(*x);
+            *x = last_two(*x);
         const int max_plus = find_algebra("tropical_max_plus");
         o_.call("semiring_matmul", max_plus, {a, zeros(k_, 1), row_});
         o_.call("semiring_matmul", max_plus, {zeros(1, k_), b, column_});
@@ -241,14 +241,6 @@ private:
         a.shape[0] = count;
         return a;
     }
-    static void drop_leading(Array &a) {
-        for (int d = 0; d < 2; ++d) {
-            a.shape[d] = a.shape[a.rank - 2 + d];
-            a.strides[d] = a.strides[a.rank - 2 + d];
-        }
-        a.rank = 2;
-    }
-
     // Entries that carry the mark become 0, and a bit of marked_; false if there are none.
     bool take_marked() {
         if (o_.dry)

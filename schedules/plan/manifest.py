@@ -21,9 +21,12 @@ FAMILIES = (
 )
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
-SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "window")
+SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "nearest", "window")
 # What runtime/shapes has, and the numbers that it derives from the attributes for the kernel, outermost axis first.
-DERIVED_DIMS = {"convolution": tuple(f"{n}{axis}" for n in ("stride", "dilation", "before") for axis in range(3))}
+DERIVED_DIMS = {
+    "convolution": tuple(f"{n}{axis}" for n in ("stride", "dilation", "before") for axis in range(3)),
+    "nearest": (),
+}
 ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {

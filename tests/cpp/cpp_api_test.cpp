@@ -240,6 +240,33 @@ TEST(Partial, MergedInOrderIsTheWhole) {
 // ---- Errors
 // ----------------------------------------------------------------------------------------------------------
 
+TEST(Nearest, GivesValuesAndColumns) {
+    const Array<double> points({4, 2}, {0, 0, 3, 4, 0, 1, 6, 8});
+    const auto near = nitrix::semiring::nearest(points, points.transposed(), 2);
+    EXPECT_EQ(near.values.shape(), (Shape{4, 2}));
+    EXPECT_EQ(std::vector<int>(near.indices.begin(), near.indices.end()), (std::vector<int>{0, 2, 1, 2, 2, 0, 3, 1}));
+    EXPECT_EQ(near.values(3, 1), 5);
+    const auto cheap = nitrix::semiring::nearest(points, points.transposed(), 5, nitrix::TropicalMinPlus{});
+    EXPECT_EQ(cheap.values(1, 0), 3); // both by way of the first axis
+    EXPECT_EQ(cheap.indices(1, 4), -1);
+    EXPECT_EQ(status_of([&] { nitrix::semiring::nearest(points, points.transposed(), 0); }), NITRIX_ERROR_VALUE);
+    EXPECT_EQ(status_of([&] { nitrix::semiring::nearest(points, points.transposed(), 1, nitrix::Real{}); }),
+              NITRIX_ERROR_TYPE);
+}
+
+TEST(Paths, PowerAndClosure) {
+    const float inf = std::numeric_limits<float>::infinity();
+    const Array<float> edges({3, 3}, {inf, 2, inf, inf, inf, 5, 1, inf, inf});
+    const Array<float> two = nitrix::semiring::power(edges, 2, nitrix::TropicalMinPlus{});
+    EXPECT_EQ(two(0, 2), 7);
+    EXPECT_EQ(two(0, 1), inf);
+    const Array<float> all = nitrix::semiring::closure(edges, nitrix::TropicalMinPlus{});
+    EXPECT_EQ(std::vector<float>(all.begin(), all.end()), (std::vector<float>{0, 2, 7, 6, 0, 5, 1, 3, 0}));
+    EXPECT_EQ(nitrix::semiring::power(edges, 0, nitrix::Real{})(1, 1), 1);
+    EXPECT_EQ(status_of([&] { nitrix::semiring::power(edges, -1, nitrix::Real{}); }), NITRIX_ERROR_VALUE);
+    EXPECT_EQ(status_of([&] { nitrix::semiring::closure(edges, nitrix::Real{}); }), NITRIX_ERROR_TYPE);
+}
+
 TEST(Errors, CarryStatusAndMessage) {
     const Array<float> a(Shape{2, 3});
     const Array<float> b(Shape{4, 5});

@@ -257,7 +257,7 @@ def run(*words):
 
 def test_the_command_writes_a_table_and_json(tmp_path):
     results = tmp_path / "results.json"
-    done = run("--only", "real/float32/64$", "--seconds", "0.02", "--json", results)
+    done = run("--only", "semiring_matmul/real/float32/64$", "--seconds", "0.02", "--json", results)
     assert done.returncode == 0, done.stderr
     assert "semiring_matmul  REAL  float32" in done.stdout
     data = json.loads(results.read_text())
@@ -283,5 +283,5 @@ def test_bad_options_are_explained(words, message):
 
 
 def test_list_names_the_cases():
-    done = run("--only", "real/float32/64$", "--list")
+    done = run("--only", "semiring_matmul/real/float32/64$", "--list")
     assert done.stdout.splitlines() == ["semiring_matmul/real/float32/64"]

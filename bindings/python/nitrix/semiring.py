@@ -51,6 +51,7 @@ __all__ = [
     "reference_semiring_ell_matmul",
     "reference_semiring_ell_rmatvec",
     "reference_semiring_matmul",
+    "semiring_closure",
     "semiring_conv",
     "semiring_ell_edge_reduce",
     "semiring_ell_edge_reduce_vjp",
@@ -64,6 +65,8 @@ __all__ = [
     "semiring_matmul_merge",
     "semiring_matmul_partial",
     "semiring_matmul_vjp",
+    "semiring_nearest",
+    "semiring_power",
     "semiring_ragged_matmul",
     "semiring_ragged_rmatvec",
     *(name.upper() for name in SEMIRINGS),
@@ -377,6 +380,143 @@ def semiring_matmul_finalize(
     return product
 
 
+_power: Callable[..., Any] = OPS["semiring_power"].call
+_closure: Callable[..., Any] = OPS["semiring_closure"].call
+
+
+def semiring_power(
+    A: Array,
+    n: int,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """The n-th power of square matrices, by repeated squaring.
+
+    Over TROPICAL_MIN_PLUS: the cheapest ways of exactly n steps. The bits of n from the highest on: each squares what
+    there is, and a 1 multiplies it by A; that order is the result's in REAL and LOG, which round.
+
+    Parameters
+    ----------
+    A : (..., m, m)
+        float32 or float64 (BOOLEAN: bool). Any strides.
+    n
+        0 or more. The power 0 has the neutral element of combine on the diagonal (1 for REAL, true for BOOLEAN, 0 for
+        the others) and the semiring's identity elsewhere.
+    semiring
+        A strict algebra: REAL, LOG, BOOLEAN or a tropical one.
+    backend, out, threads, mode
+        As for :func:`semiring_matmul`.
+
+    Returns
+    -------
+    (..., m, m)
+        Of the dtype and kind of A.
+
+    Raises
+    ------
+    As :func:`semiring_matmul`; ValueError also for a negative n, TypeError for EUCLIDEAN.
+    """
+    power: Array = _power((A,), (algebra_name(semiring), n), out, backend, threads, None, mode)
+    return power
+
+
+def semiring_closure(
+    A: Array,
+    *,
+    semiring: Semiring | str = "tropical_min_plus",
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """The closure of square matrices, the sum of all their powers from 0 on: the best ways of any number of steps.
+
+    Over TROPICAL_MIN_PLUS all-pairs shortest paths, over TROPICAL_MAX_PLUS the longest ones (of an acyclic graph, or
+    the most probable of logarithms), over BOOLEAN reachability. ``A[i, j]`` is what the edge from i to j costs, the
+    semiring's identity (+inf, -inf, false) where there is none. By halves: as many operations as one product.
+
+    A way of no steps costs 0, so the diagonal is 0 (true) unless a cycle is better than that: then ways that go round
+    it have no best, the diagonal of some vertex on it is below 0 (MAX_PLUS: above), and entries that it reaches mean
+    nothing: where cycles may be, check the diagonal. A NaN makes every entry NaN that reads it.
+
+    Parameters
+    ----------
+    A : (..., m, m)
+        float32 or float64 (BOOLEAN: bool). Any strides.
+    semiring
+        BOOLEAN or a tropical one. REAL's and LOG's sums need not end (TypeError).
+    backend, out, threads, mode
+        As for :func:`semiring_matmul`.
+
+    Returns
+    -------
+    (..., m, m)
+        Of the dtype and kind of A.
+    """
+    closure: Array = _closure((A,), (algebra_name(semiring),), out, backend, threads, None, mode)
+    return closure
+
+
+FUNCTIONS[semiring_power] = (OPS["semiring_power"], {"semiring": REAL})
+FUNCTIONS[semiring_closure] = (OPS["semiring_closure"], {"semiring": "tropical_min_plus"})
+
+_nearest: Callable[..., Any] = OPS["semiring_nearest"].call
+
+
+def semiring_nearest(
+    A: Array,
+    B: SupportsDLPack,
+    k: int,
+    *,
+    semiring: Semiring | str = "euclidean",
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array]:
+    """The k smallest entries of each row of a product and their columns: exact nearest neighbours.
+
+    For points in the rows of X and Y, ``semiring_nearest(X, Y.T, k)`` are the Euclidean distances from each row of X to
+    the nearest k of Y, ascending, and which they are. With TROPICAL_MIN_PLUS: the k cheapest of the best ways over one
+    stop. The product is computed in blocks that stay in cache and never stored.
+
+    The result is that of a stable selection from :func:`semiring_matmul`'s product, bit for bit: of equal entries the
+    smaller column comes first (+0 and -0 are equal), infinities are entries like others, NaN comes after everything.
+
+    Parameters
+    ----------
+    A : (..., m, d)
+    B : (..., d, n)
+        Arrays of one dtype, float32 or float64. Leading dimensions broadcast. Any strides.
+    k
+        How many, at least 1. Where B has fewer columns, the rest of ``values`` is the semiring's identity and the rest
+        of ``indices`` -1.
+    semiring
+        EUCLIDEAN or TROPICAL_MIN_PLUS. For the largest entries of a TROPICAL_MAX_PLUS product negate both operands.
+    backend, threads, mode
+        As for :func:`semiring_matmul`.
+    out
+        Two arrays that receive values and indices, if given.
+
+    Returns
+    -------
+    values : (..., m, k)
+        Of the dtype and kind of A.
+    indices : (..., m, k), int32
+
+    Raises
+    ------
+    As :func:`semiring_matmul`; ValueError also for a k below 1.
+    """
+    both: tuple[Array, Array] = _nearest((A, B), (algebra_name(semiring), k), out, backend, threads, None, mode)
+    return both
+
+
+FUNCTIONS[semiring_nearest] = (OPS["semiring_nearest"], {"semiring": "euclidean"})
 FUNCTIONS[semiring_matmul_partial] = (OPS["semiring_matmul_partial"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul_merge] = (OPS["semiring_matmul_merge"], {"semiring": REAL})
 FUNCTIONS[semiring_matmul_finalize] = (OPS["semiring_matmul_finalize"], {"semiring": REAL})

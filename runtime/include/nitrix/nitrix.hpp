@@ -509,6 +509,55 @@ std::string matmul_explain(const A &a, const B &b, C &&c, const Algebra &algebra
     });
 }
 
+/// The n-th power of square matrices over a strict algebra; n = 0: the neutral element on the diagonal.
+template <class A, class Algebra, class = std::enable_if_t<is_strict_semiring<Algebra>>>
+Array<typename A::value_type> power(const A &a, std::int64_t n, const Algebra &algebra, const Options &options = {}) {
+    Array<typename A::value_type> c(a.shape());
+    const DLTensor a_tensor = a.dltensor();
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_power(&a_tensor, &c_tensor, detail::c_string(algebra.name), n, &c_options));
+    return c;
+}
+
+/// The sum of all powers of square matrices from 0 on over TropicalMinPlus (all-pairs shortest paths), TropicalMaxPlus
+/// or Boolean (reachability).
+template <class A, class Algebra, class = std::enable_if_t<is_strict_semiring<Algebra>>>
+Array<typename A::value_type> closure(const A &a, const Algebra &algebra, const Options &options = {}) {
+    Array<typename A::value_type> c(a.shape());
+    const DLTensor a_tensor = a.dltensor();
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_closure(&a_tensor, &c_tensor, detail::c_string(algebra.name), &c_options));
+    return c;
+}
+
+/// The k smallest entries of each row of a product, and their columns.
+template <class T> struct Nearest {
+    Array<T> values;             // [..., m, k], ascending
+    Array<std::int32_t> indices; // -1 where B has fewer than k columns
+};
+
+/// The k smallest entries of each row of A (x) B over Euclidean or TropicalMinPlus, which is never stored. Of equal
+/// entries the smaller column comes first, NaN after everything.
+template <class A, class B, class Algebra = Euclidean, class = std::enable_if_t<is_semiring<Algebra>>>
+Nearest<typename A::value_type> nearest(const A &a, const B &b, std::int64_t k, const Algebra &algebra = {},
+                                        const Options &options = {}) {
+    using T = typename A::value_type;
+    Shape shape = detail::matmul_shape(a.shape(), b.shape());
+    shape.back() = std::max<std::int64_t>(k, 0);
+    Nearest<T> result{Array<T>(shape), Array<std::int32_t>(shape)};
+    detail::check_matmul_types<A, B, Array<T>, Algebra>();
+    const DLTensor a_tensor = a.dltensor();
+    const DLTensor b_tensor = b.dltensor();
+    DLTensor values = result.values.dltensor();
+    DLTensor indices = result.indices.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_nearest(&a_tensor, &b_tensor, &values, &indices, detail::c_string(algebra.name), k,
+                                  &c_options));
+    return result;
+}
+
 /// The state of a reduction over a part of K: one array per component. Log: the largest term, and the sum of
 /// exp(term - largest); the others: the product of the part.
 template <class T, class Algebra> using State = std::array<Array<T>, Algebra::components>;
