@@ -75,22 +75,19 @@ static int parallel_loop(void *user_context, halide_task_t task, int min, int si
     const KernelContext &kernel = kernel_of(user_context);
     // As many chunks as threads: the scratch memory that a call may hold is counted by them.
     const int threads = is_forked_child() && !kernel.context->parallel_for ? 1 : kernel.threads;
-    Loop loop{task, closure, min, size, threads <= 1 ? 1 : size, {0}, user_context};
-    if (loop.size <= 0)
+    if (threads <= 1 || size <= 1) { // in this thread's mode, which is set for the whole call
+        for (int i = min; i < min + size; ++i)
+            if (const int status = task(user_context, i, closure))
+                return status;
         return 0;
-    if (threads <= 1 || size == 1) {
-        loop.chunks = 1;
-        loop.run(0);
-        return loop.result;
     }
+    Loop loop{task, closure, min, size, std::min(size, threads), {0}, user_context};
     if (kernel.context->parallel_for) {
-        loop.chunks = std::min(size, threads);
         kernel.context->parallel_for(
             loop.chunks, [](int chunk, void *self) { static_cast<Loop *>(self)->run(chunk); }, &loop,
             kernel.context->user);
         return loop.result;
     }
-    loop.chunks = std::min(size, threads);
     const int status = halide_default_do_par_for(
         user_context,
         [](void *, int chunk, uint8_t *self) {

@@ -80,8 +80,8 @@ Dims dims_of(const Variant &v, const Problem &problem) {
     Call call;
     bind_call({v.op, pointers.data(), op.n_arguments, attributes.data(), static_cast<int>(attributes.size()), nullptr},
               true, call);
-    Dims dims;
-    std::copy(call.dims, call.dims + max_dims, dims.begin());
+    Dims dims = {};
+    std::copy(call.dims, call.dims + op.n_dims + op.n_derived, dims.begin());
     return dims;
 }
 
