@@ -186,14 +186,14 @@ Array column_of(const Array &matrix, int64_t j) {
 
 // w = exp(a + b - c), the softmax over k, never stored. With EA = exp(A - row maxima), EB = exp(B - column maxima) and
 // W = dC * exp(row + column - C): dA = EA * (W EB^T) and dB = EB * (EA^T W), products of REAL. An entry whose maxima
-// lie so far apart that EA or EB may have underflowed is left out there, and its terms are added one by one.
+// lie so far apart that EA or EB may have underflowed is left out there; its terms follow, by runs of such entries.
 template <typename T> class LogItem {
 public:
     LogItem(Orchestrator &o, const Call &call)
         : o_(o), call_(call), m_(call.dims[0]), k_(call.dims[1]), n_(call.dims[2]), real_(find_algebra("real")),
           ea_(matrix(m_, k_)), eb_(matrix(k_, n_)), w_(matrix(m_, n_)), ga_(matrix(m_, k_)), gb_(matrix(k_, n_)),
-          row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(1, k_)), zero_(constant(o, call, 1, 1)),
-          marked_(bits()) {}
+          row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(std::min(longest_run, n_), k_)),
+          zero_(constant(o, call, 1, 1)), marked_(bits()) {}
 
     void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
         for (Array *x : {&a, &b, &c, &dc, &da, &db})
@@ -211,14 +211,21 @@ public:
         add_products<T>(o_, da, ea_, ga_);
         add_products<T>(o_, db, eb_, gb_);
         if (o_.dry)
-            add_terms(0, 0, a, b, c, dc, da, db);
-        const uint32_t *const bits = reinterpret_cast<const uint32_t *>(marked_.data);
-        for (int64_t e = 0; marked && e < m_ * n_; ++e)
-            if (bits[e / 32] >> e % 32 & 1)
-                add_terms(e / n_, e % n_, a, b, c, dc, da, db);
+            return add_terms(0, 0, terms_.shape[0], a, b, c, dc, da, db);
+        for (int64_t i = 0; marked && i < m_; ++i)
+            for (int64_t j = 0; j < n_;) {
+                const int64_t first = j;
+                while (j < n_ && j - first < longest_run && is_marked(i * n_ + j))
+                    ++j;
+                if (j > first)
+                    add_terms(i, first, j - first, a, b, c, dc, da, db);
+                else
+                    ++j;
+            }
     }
 
 private:
+    static constexpr int64_t longest_run = 64; // of neighbours in a row of C
     using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 
     Array matrix(int64_t rows, int64_t columns) {
@@ -261,32 +268,41 @@ private:
         return any;
     }
 
-    void add_terms(int64_t i, int64_t j, const Array &a, const Array &b, const Array &c, const Array &dc,
+    bool is_marked(int64_t entry) const {
+        return reinterpret_cast<const uint32_t *>(marked_.data)[entry / 32] >> entry % 32 & 1;
+    }
+
+    static Array from(Array array, int64_t offset) {
+        if (array.data)
+            array.data += offset * static_cast<int64_t>(sizeof(T));
+        return array;
+    }
+
+    // What the entries (i, j) to (i, j + count - 1) add: to each element of da and db in the order of j.
+    void add_terms(int64_t i, int64_t j, int64_t count, const Array &a, const Array &b, const Array &c, const Array &dc,
                    const Array &da, const Array &db) {
-        const auto entry = [&](const Array &matrix, int64_t row, int64_t column, bool across) {
-            Array part = matrix;
-            if (part.data)
-                part.data += (row * part.strides[0] + column * part.strides[1]) * static_cast<int64_t>(sizeof(T));
-            if (across) { // a column of a matrix as a row
-                part.shape[1] = matrix.shape[0];
-                part.strides[1] = matrix.strides[0];
-            }
-            part.shape[0] = 1;
-            return part;
+        Array left = from(a, i * a.strides[0]), right = transposed(from(b, j * b.strides[1])), terms = terms_;
+        left.shape[0] = right.shape[0] = terms.shape[0] = count;
+        left.strides[0] = 0;
+        const auto entries = [&](const Array &matrix) {
+            Array row = from(matrix, i * matrix.strides[0] + j * matrix.strides[1]);
+            row.rank = 1;
+            row.shape[0] = count;
+            row.strides[0] = matrix.strides[1];
+            return row;
         };
-        Array value = entry(c, i, j, false), weight = entry(dc, i, j, false);
-        value.rank = weight.rank = 1;
-        o_.call("semiring_matmul_log_terms", call_.algebra,
-                {entry(a, i, 0, false), entry(b, 0, j, true), value, weight, terms_});
+        o_.call("semiring_matmul_log_terms", call_.algebra, {left, right, entries(c), entries(dc), terms});
         if (o_.dry)
             return;
-        const T *const t = reinterpret_cast<const T *>(terms_.data);
+        const T *const t = reinterpret_cast<const T *>(terms.data);
         T *const x = reinterpret_cast<T *>(da.data) + i * da.strides[0];
         T *const y = reinterpret_cast<T *>(db.data) + j * db.strides[1];
-        for (int64_t k = 0; k < k_; ++k) {
-            x[k * da.strides[1]] += t[k];
-            y[k * db.strides[0]] += t[k];
-        }
+        for (int64_t e = 0; e < count; ++e)
+            for (int64_t k = 0; k < k_; ++k)
+                x[k * da.strides[1]] += t[e * k_ + k];
+        for (int64_t k = 0; k < k_; ++k)
+            for (int64_t e = 0; e < count; ++e)
+                y[k * db.strides[0] + e * db.strides[1]] += t[e * k_ + k];
     }
 
     Orchestrator &o_;
