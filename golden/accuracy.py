@@ -69,9 +69,9 @@ def _figures(errors: np.ndarray) -> str:
     return f"{float(errors.max()):.3g} | {float(errors.mean()):.2g}"
 
 
-def draw(cell: Cell, k: int, inputs: str) -> tuple[np.ndarray, np.ndarray]:
+def draw(cell: Cell, k: int, inputs: str, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     """The operands of a product over k."""
-    random = np.random.RandomState(SEED)
+    random = np.random.RandomState(seed)
     a, b = INPUTS[inputs](random, (ROWS, k)), INPUTS[inputs](random, (k, COLUMNS))
     return a.astype(cell.dtype), b.astype(cell.dtype)
 

@@ -191,8 +191,10 @@ void launch(const Call &call, const Variant &variant, Buffers &buffers, KernelCo
                                       "; the output may be incomplete");
 }
 
+} // namespace
+
 // One launch per item of the outer batch dimensions; the kernel loops over the innermost.
-void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel) {
+void run_kernel(const Call &call, const Variant &variant, KernelContext &kernel) {
     const Batch batch = collapse_batch(call);
     Buffers buffers;
     fill_buffers(call, batch, buffers);
@@ -216,10 +218,12 @@ void run_kernels(const Call &call, const Variant &variant, KernelContext &kernel
     }
 }
 
+namespace {
+
 void run_and_finish(const Call &call, const Variant &variant, KernelContext &kernel) {
     if (call.op->serve && call.op->serve(call, variant, kernel))
         return;
-    run_kernels(call, variant, kernel);
+    run_kernel(call, variant, kernel);
     if (call.op->finish)
         call.op->finish(call, variant, kernel);
 }
@@ -270,19 +274,20 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
     helper.algebra = call.algebra;
     helper.dtype = call.dtype;
     helper.has_data = true;
-    helper.batch_rank = 0;
+    helper.batch_rank = arrays[0].rank - helper.op->arguments[0].rank;
+    std::copy(call.batch, call.batch + helper.batch_rank, helper.batch);
     helper.options = call.options;
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
         helper.arrays[i] = arrays[i];
         helper.arrays[i].given = true;
         for (int d = 0; d < a.rank; ++d)
-            helper.dims[a.dims[d]] = arrays[i].shape[d];
+            helper.dims[a.dims[d]] = arrays[i].shape[arrays[i].rank - a.rank + d];
     }
     const Cell rows = cell(helper.op_index, helper.algebra, helper.dtype);
     for (int r = rows.first; r < rows.first + rows.count; ++r) {
         if (variants[r].target == serving.target) {
-            run_kernels(helper, variants[r], kernel);
+            run_kernel(helper, variants[r], kernel);
             count_served(variants[r]);
             return;
         }

@@ -7,8 +7,11 @@ namespace nitrix {
 // Runs one variant on a bound call whose sizes are all positive; returns the most scratch bytes it held at once.
 int64_t run_variant(const Call &original, const Variant &variant);
 
-// Runs the row of an internal op that belongs to `serving`'s target: same algebra and dtype, no batch, every size
-// positive; `arrays` in the helper's order.
+// The variant's kernel alone, on a part of a call that runs.
+void run_kernel(const Call &part, const Variant &variant, KernelContext &kernel);
+
+// Runs the row of another op that belongs to `serving`'s target: same algebra and dtype, every size positive; `arrays`
+// in the helper's order, with the call's leading dimensions or without.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
 
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.

@@ -14,16 +14,21 @@ namespace nitrix {
 struct Log : StrictSemiring {
     static constexpr double tolerance = 1e-12; // exp and log round
 
+    // Below exp of this a number may not be normal, and those cost a microcode assist each.
+    static Expr least(Type t) { return exact::constant(t, t.bits() == 64 ? -700 : -86); }
     static Expr is_finite(const Expr &x) { return Halide::abs(x) < infinity(x.type()); }
-    static Expr weight(const Expr &v, const Expr &m) {
-        const Expr shifted = v - select(is_finite(m), m, zero(m.type()));
-        return factor(exact::ordered_min(shifted, zero(v.type())));
+    static Expr exponent(const Expr &v, const Expr &m) {
+        return exact::ordered_min(v - select(is_finite(m), m, zero(m.type())), zero(v.type()));
     }
-    // exp, but 0 where the result would not be a normal number: those cost a microcode assist each, and beside the
-    // maximum, which adds 1, nothing of them remains. x is NaN: so is this.
+    static Expr weight(const Expr &v, const Expr &m) { return factor(exponent(v, m)); }
+    // exp, but 0 below exp(least). x is NaN: so is this.
     static Expr factor(const Expr &x) {
-        const Expr least = exact::constant(x.type(), x.type().bits() == 64 ? -700 : -86);
-        return select(x < least, zero(x.type()), nitrix::exp_nonpositive(exact::ordered_max(x, least)));
+        const Expr floor = least(x.type());
+        return select(x < floor, zero(x.type()), nitrix::exp_nonpositive(exact::ordered_max(x, floor)));
+    }
+    // The weight of a term where the largest one has 1: no less than exp(least), of which nothing remains beside it.
+    static Expr share(const Expr &v, const Expr &m) {
+        return exact::exp_of_share(rounding(), exact::ordered_max(exponent(v, m), least(v.type())));
     }
     static State init(Type t) { return {negative_infinity(t), zero(t)}; }
     static State update(State s, Expr v) { return merge(s, {v, weight(v, v)}); }
@@ -59,7 +64,7 @@ struct Log : StrictSemiring {
     }
     static Lowering lowering() {
         static const AlgebraOf<Real> real("real");
-        return {&real, lowered_operand, lowered_result, weight};
+        return {&real, lowered_operand, lowered_result, share};
     }
 };
 

@@ -10,20 +10,10 @@ Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr ro
       b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)),
       depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
 
-Expr block_of(const Expr &depth) {
-    Expr length = Contraction::block;
-    for (int level = 2; level <= Contraction::levels; level *= 2)
-        length = select(depth > level / 2 * Contraction::doubling, level * Contraction::block, length);
-    return length;
-}
-
 void Contraction::define_order() {
     n_blocks = (steps + block_length() - 1) / block_length();
     blocks = RDom(0, n_blocks, "blocks");
-    inside = RDom(0, longest_block(), "inside");
-    // TrimNoOps turns these into the loop's bound; of a minimum it would leave a test in the loop.
-    if (!carries() && !algebra.bit_packed())
-        inside.where(inside < block_length());
+    inside = RDom(0, block_length(), "inside");
     inside.where(inside < steps - ko * block_length());
 }
 
@@ -69,7 +59,7 @@ void Contraction::merge_into_c(Expr part) {
     if (packs_bits())
         part = cast(type, part != 0);
     // Nothing is read before the first block: no pass to initialise the result.
-    const Expr first = Expr(blocks) == 0;
+    const Expr first = (packs_bits() && is_one_block()) || Expr(blocks) == 0; // a schedule specialises on the former
     if (carries()) {
         // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
         // an earlier one.
@@ -98,7 +88,7 @@ void Contraction::finish_c(int stages) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
         finalize_stage = stages++;
     }
-    if (product.drops_nan()) {
+    if (product.drops_nan() && !poisons_in_tiles()) {
         // A NaN anywhere in row i of A or column j of B makes C[i, j] NaN. Found by two scans at memory speed, applied
         // only where there is one: a max that kept NaN would halve the speed of the inner loop.
         nan_k = RDom(0, depth, "nan_k");
@@ -234,12 +224,12 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         p.tiles = RDom(0, extent, 0, select(mine, n_blocks, 0), "tiles" + p.suffix);
     } else {
         packed(ji, k, jo, batch) = b(first + ji, k, batch);
-        const Expr k_panels = (n_blocks + blocks_per_panel - 1) / blocks_per_panel;
-        p.tiles = RDom(0, width, 0, blocks_per_panel, 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
+        const Expr k_panels = (n_blocks + blocks_per_panel() - 1) / blocks_per_panel();
+        p.tiles = RDom(0, width, 0, blocks_per_panel(), 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
                        "tiles" + p.suffix);
     }
     const Expr in_panel = p.tiles[0];
-    const Expr at_block = edge ? Expr(p.tiles[1]) : p.tiles[3] * blocks_per_panel + p.tiles[1];
+    const Expr at_block = edge ? Expr(p.tiles[1]) : p.tiles[3] * blocks_per_panel() + p.tiles[1];
     if (!edge)
         p.tiles.where(at_block < n_blocks);
     if (lowering) {
@@ -277,7 +267,6 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
     define_order();
     if (lowering)
         define_maxima();
-    blocks_per_panel = max(panel_depth() / block_length(), 1);
     c(j, i, batch) = undef(type);
     add_panel(tile, lanes, tile.vectors, false);
     for (int vectors = 1; vectors <= tile.vectors; ++vectors)
@@ -334,7 +323,21 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         s.total(ji, ii, jo, io, batch) =
             product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
         const RDom &t = s.tiles;
-        c(column(t[2], t[0]), row(t[3], t[1]), t[4]) = algebra.finalize({s.total(t[0], t[1], t[2], t[3], t[4])});
+        Expr value = algebra.finalize({s.total(t[0], t[1], t[2], t[3], t[4])});
+        if (poisons_in_tiles()) {
+            const Expr none = zero(UInt(type.bits()));
+            s.nan_k = RDom(0, depth, "nan_k" + suffix);
+            s.row_nan = Func("row_nan" + suffix), s.column_nan = Func("column_nan" + suffix);
+            s.row_nan(ii, io, batch) = none;
+            s.row_nan(ii, io, batch) =
+                max(s.row_nan(ii, io, batch), exact::magnitude_bits(a(s.nan_k, row(io, ii), batch)));
+            s.column_nan(ji, jo, batch) = none;
+            s.column_nan(ji, jo, batch) =
+                max(s.column_nan(ji, jo, batch), exact::magnitude_bits(b(column(jo, ji), s.nan_k, batch)));
+            const Expr largest = max(s.row_nan(t[1], t[3], t[4]), s.column_nan(t[0], t[2], t[4]));
+            value = select(exact::is_nan_of_bits(largest), exact::quiet_nan(type), value);
+        }
+        c(column(t[2], t[0]), row(t[3], t[1]), t[4]) = value;
         smalls.push_back(s);
     }
     finish_c(static_cast<int>(smalls.size()));

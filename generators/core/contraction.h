@@ -46,9 +46,11 @@ struct SmallTile {
 // The loop nest of one such tile.
 struct ContractionSmall {
     SmallTile tile;
-    Func total, partial; // over all blocks of k, one block's reduction
-    RDom tiles;          // (column, row, tile of columns, tile of rows, item of the batch)
-    RDom merges, inside; // blocks of k, k inside a block
+    Func total, partial;      // over all blocks of k, one block's reduction
+    Func row_nan, column_nan; // of a row of A, a column of B: the largest magnitude, as bits
+    RDom tiles;               // (column, row, tile of columns, tile of rows, item of the batch)
+    RDom merges, inside;      // blocks of k, k inside a block
+    RDom nan_k;
     int merge_stage = 0; // of c
 };
 
@@ -67,14 +69,9 @@ struct ContractionPanel {
     int merge_stage = 0;    // of c
 };
 
-// How long the blocks of a reduction of `depth` steps are: errors grow with the steps of a block and with the number of
-// blocks, so that both should.
-Expr block_of(const Expr &depth);
-
 class Contraction {
 public:
-    // Blocks are `block` steps long, twice that beyond `doubling` steps and `levels` times that beyond twice as many.
-    static constexpr int block = 256, doubling = 10240, levels = 4;
+    static constexpr int block = 256;
     // Short enough to search one for its winner, long enough to merge seldom: 1.1 of the time without a winner.
     static constexpr int winner_block = 64;
 
@@ -123,12 +120,8 @@ public:
     RDom nan_k, nan_i, nan_j, poisoned;
     Func carried{"carried"}; // (block, value): c and winner while they grow
     bool carries() const { return winner.has_value(); }
-    // Truth values have the same OR in any order, and a constant bound halves the loop's instructions.
-    Expr block_length() const {
-        return carries() ? Expr(winner_block) : algebra.bit_packed() ? Expr(block) : block_of(steps);
-    }
-    int longest_block() const { return carries() ? winner_block : algebra.bit_packed() ? block : levels * block; }
-    // Steps of k that B is packed for at a time, unless a block is longer: what the second-level cache holds.
+    int block_length() const { return carries() ? winner_block : block; }
+    // Steps of k that B is packed for at a time: what the second-level cache holds.
     int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
     // with one fma each, in the algebra REAL.
@@ -139,7 +132,9 @@ public:
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
     std::vector<ContractionPanel> panels;                        // of panelled()
     std::vector<ContractionSmall> smalls;                        // of unpacked()
-    Expr blocks_per_panel;                                       // of k that B is packed for at a time
+    Expr is_one_block() const { return n_blocks == 1; }
+    int blocks_per_panel() const { return panel_depth() / block_length(); }
+    bool poisons_in_tiles() const { return product.drops_nan() && shape_class == "small"; }
 
     // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
     // parallel loops; set by the schedule. Negative: not known from these.

@@ -231,6 +231,28 @@ Expr exp_nonpositive(FMA mode, Expr x) {
     return p * reinterpret(type, reduced.shifted << c.mantissa_bits);
 }
 
+Expr exp_of_share(FMA mode, const Expr &x) {
+    const Type type = x.type();
+    const ExpConstants &c = exp_constants(type);
+    const Expr round = constant(type, std::ldexp(1.5, c.mantissa_bits) + c.bias), log2_e = constant(type, M_LOG2E);
+    const Expr shifted = fma(mode, x, log2_e, round);
+    const Expr r = fma(mode, x, log2_e, round - shifted); // x = (n + r) ln 2
+    // 2^r, minimax in the relative error among those that are 1 at 0: 2^-28.5 and 2^-55.6 for |r| <= 1/2.
+    static const std::vector<double> f32 = {0.00015594678161326619,
+                                            0.0013406643902351759,
+                                            0.0096176929729930623,
+                                            0.055503105510137972,
+                                            0.24022652782887738,
+                                            0.69314721496802790,
+                                            1.0};
+    static const std::vector<double> f64 = {4.0780719295883367e-10, 7.0725704128144235e-09, 1.0180647659234139e-07,
+                                            1.3215442675329822e-06, 1.5252727385193868e-05, 0.00015403530441572130,
+                                            0.0013333558153439965,  0.0096181291076070024,  0.055504108664790396,
+                                            0.24022650695910098,    0.69314718055994570,    1.0};
+    const Expr scale = reinterpret(Int(type.bits(), type.lanes()), shifted) << c.mantissa_bits;
+    return horner(mode, r, type.bits() == 64 ? f64 : f32) * reinterpret(type, scale);
+}
+
 Expr log(FMA mode, Expr x) {
     const Type type = x.type();
     const Expr zero = constant(type, 0);
@@ -240,12 +262,17 @@ Expr log(FMA mode, Expr x) {
     return select(x < zero, quiet_nan(type), y);
 }
 
-Expr is_nan(Expr x) {
+Expr magnitude_bits(Expr x) {
     const int bits = x.type().bits();
     const Type u = UInt(bits).with_lanes(x.type().lanes());
-    const uint64_t infinite = bits == 64 ? 0x7ff0000000000000u : 0x7f800000u;
-    const Expr magnitude = reinterpret(u, std::move(x)) & Halide::Internal::make_const(u, ~(uint64_t{1} << (bits - 1)));
-    return magnitude > Halide::Internal::make_const(u, infinite);
+    return reinterpret(u, std::move(x)) & Halide::Internal::make_const(u, ~(uint64_t{1} << (bits - 1)));
 }
+
+Expr is_nan_of_bits(const Expr &magnitude) {
+    const uint64_t infinite = magnitude.type().bits() == 64 ? 0x7ff0000000000000u : 0x7f800000u;
+    return magnitude > Halide::Internal::make_const(magnitude.type(), infinite);
+}
+
+Expr is_nan(Expr x) { return is_nan_of_bits(magnitude_bits(std::move(x))); }
 
 } // namespace nitrix::exact

@@ -38,10 +38,17 @@ Halide::Expr exp(FMA mode, Halide::Expr x);
 // (up to 43 in float32, 660 in float64); the result beyond that is meaningless.
 Halide::Expr exp_nonpositive(FMA mode, Halide::Expr x);
 
+// exp for a term of a sum whose largest term is exp(0) = 1: x from -86 (float64: -700) to 0, or NaN. The error is
+// below the last place of that largest term, which itself is exact.
+Halide::Expr exp_of_share(FMA mode, const Halide::Expr &x);
+
 // Natural logarithm for float32 and float64: -inf for +0 and -0, NaN below zero, right for subnormals.
 Halide::Expr log(FMA mode, Halide::Expr x);
 
 // By bits: Halide 21 folds x != x of a scalar to false, strict_float or not.
 Halide::Expr is_nan(Halide::Expr x);
+// The same in two steps: the largest magnitude of several values tells whether any of them is NaN.
+Halide::Expr magnitude_bits(Halide::Expr x);
+Halide::Expr is_nan_of_bits(const Halide::Expr &magnitude);
 
 } // namespace nitrix::exact

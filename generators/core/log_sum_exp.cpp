@@ -29,7 +29,7 @@ Expr LogSumExp::results() const {
 }
 
 void LogSumExp::tiled(int rows, int columns) {
-    const Expr block = block_of(depth);
+    constexpr int block = Contraction::block;
     k = RDom(0, depth, "k");
     blocks = RDom(0, (depth + block - 1) / block, "blocks");
     inside = RDom(0, block, "inside");

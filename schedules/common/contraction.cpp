@@ -14,14 +14,6 @@ Expr maxima_bytes(const family::Contraction &f) {
     return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
 }
 
-Expr block_in_facts(const Expr &steps) {
-    Expr block = cast<int64_t>(family::Contraction::block);
-    for (int level = 1; level < family::Contraction::levels; level *= 2)
-        block =
-            block + cast<int64_t>(steps > level * family::Contraction::doubling) * (level * family::Contraction::block);
-    return block;
-}
-
 // A product that carries its winners grows beside its outputs.
 static Expr carried_bytes(const family::Contraction &f) {
     return f.carries() ? f.shape_rows() * f.shape_columns() * (f.type.bytes() + 4) : cast<int64_t>(0);
@@ -49,6 +41,24 @@ void plain_form(family::Contraction &f) {
         const Expr operands = f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_depth();
         f.scratch_bytes = f.scratch_bytes + maxima_bytes(f) + operands;
     }
+}
+
+// The plain form under a lowering, of at most 8 rows, columns and steps: whole vectors, and nothing on the heap.
+static void small_lowered_form(family::Contraction &f, int lanes) {
+    plain_form(f);
+    constexpr int most = 8;
+    const auto tail = TailStrategy::GuardWithIf;
+    f.a_maximum.compute_at(f.c, f.batch).bound_storage(f.i, most).store_in(MemoryType::Stack);
+    f.b_maximum.compute_at(f.c, f.batch).bound_storage(f.j, most).store_in(MemoryType::Stack);
+    f.b_maximum.vectorize(f.j, lanes, tail).update().reorder(f.j, f.maximum_k).vectorize(f.j, lanes, tail);
+    f.a_rows.bound_storage(f.k, most).bound_storage(f.i, most).store_in(MemoryType::Stack).vectorize(f.k, lanes, tail);
+    f.b_rows.bound_storage(f.j, most).bound_storage(f.k, most).store_in(MemoryType::Stack).vectorize(f.j, lanes, tail);
+    f.partial.bound_storage(f.j, most).store_in(MemoryType::Stack).vectorize(f.j, lanes, tail);
+    f.partial.update().reorder(f.j, f.inside).vectorize(f.j, lanes, tail);
+    f.c.update(f.merge_stage).reorder(f.j, f.blocks, f.i, f.batch).vectorize(f.j, lanes, tail);
+    f.partial.compute_at(f.c, f.blocks);
+    f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail);
+    f.scratch_bytes = cast<int64_t>(0);
 }
 
 // The scans that find the maximum of each row of A and column of B, as those below.
@@ -112,7 +122,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     if (f.shape_class != "any" && !guarded && !f.lowering)
         return unpacked_form(f, small_tiles(full_tile, lanes, f.shape_class == "small"), lanes);
     if (f.shape_class == "small")
-        return plain_form(f);
+        return f.lowering ? small_lowered_form(f, std::min(lanes, 8)) : plain_form(f);
     if (!guarded)
         return panel_form(f, tile, lanes);
     const int tile_columns = tile.vectors * lanes;
@@ -167,11 +177,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         f.a_rows.compute_at(f.c, f.blocks)
             .split(f.i, several, f.i, 16, tail)
             .parallel(several); // small, costly to make
-        f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, lanes, tail);
+        // Unit strides get loads of their own: gathered, packing takes twice as long as the product (1024^3).
+        f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, 2 * lanes, tail);
+        f.a_bits.specialize(f.a_contiguous_in_k);
+        merged.update(f.merge_stage).specialize(f.is_one_block()); // then nothing of C is read
         f.b_bits.bound(f.ji, 0, tile_columns)
             .bound(f.bit, 0, f.word_bits)
             .compute_at(f.b_panel, f.k)
-            .vectorize(f.ji, tile_columns);
+            .vectorize(f.ji, tile_columns)
+            .specialize(f.b_contiguous_in_j);
     }
     f.partial.bound(f.ji, 0, tile_columns)
         .bound(f.ii, 0, tile.rows)
@@ -215,8 +229,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
     const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
-    const Expr size = cast<int64_t>(f.element.bytes()),
-               depth = min(steps, f.carries() ? Expr(f.block) : block_in_facts(steps));
+    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, f.block);
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
     const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;

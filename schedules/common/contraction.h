@@ -14,9 +14,6 @@ Halide::Expr maxima_bytes(const family::Contraction &f);
 // One accumulator at a time: the reference, and the quickest where a packed operand would be read but once or twice.
 void plain_form(family::Contraction &f);
 
-// family::block_of where the registry evaluates it: in 64 bits and without select.
-Halide::Expr block_in_facts(const Halide::Expr &steps);
-
 // The scans that find the maximum of each row of A and column of B, and those that find NaN.
 void scan_for_maxima(family::Contraction &f, int lanes);
 void scan_for_nan(family::Contraction &f, int lanes);

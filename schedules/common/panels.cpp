@@ -15,10 +15,7 @@ using family::LeftOperand;
 static const auto guard = TailStrategy::GuardWithIf;
 
 static int rows_of_block(const ContractionTile &tile, int rows) { return std::max(1, tile.row_block / rows) * rows; }
-// Fewer where the blocks of k are long: what all of them hold is the same.
-static Expr panels_of_block(const Contraction &f, const ContractionTile &tile, int width, const Expr &block) {
-    return std::max(1, tile.column_block / width) * f.panel_depth() / max(block, f.panel_depth());
-}
+static int panels_of_block(const ContractionTile &tile, int width) { return std::max(1, tile.column_block / width); }
 
 static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &row_block, const LoopLevel &depth_panel,
                       int lanes) {
@@ -103,7 +100,7 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
         // row tile of A meets every panel of B that the second-level cache holds.
         const RVar column = p.tiles[0], k_block = p.tiles[1], panel = p.tiles[2], k_panel = p.tiles[3];
         RVar group("column_block"), in_group("panel");
-        c.split(panel, group, in_group, panels_of_block(f, tile, width, f.block_length()), guard)
+        c.split(panel, group, in_group, panels_of_block(tile, width), guard)
             .reorder(column, f.ii, k_block, in_group, f.io, row_block, group, k_panel, f.batch)
             .vectorize(column, lanes, guard)
             .unroll(column)
@@ -150,10 +147,10 @@ static Expr packed_bytes(const Contraction &f, const ContractionPanel &p, const 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth(), threads = f.shape_threads();
     const int width = p.vectors * lanes, full_width = tile.vectors * lanes, row_block = rows_of_block(tile, p.rows);
     const auto if_true = [](const Expr &condition) { return cast<int64_t>(condition); }; // the registry has no select
-    const Expr block = block_in_facts(k), depth = min(k, p.edge ? block : max(block, f.panel_depth()));
+    const Expr depth = min(k, p.edge ? f.block : f.panel_depth());
     const Expr rows = (m + (p.rows - 1)) / p.rows * p.rows;
     const Expr exists = p.edge ? if_true((n % full_width + (lanes - 1)) / lanes == p.vectors) : if_true(n >= width);
-    const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(f, tile, width, block)) * width;
+    const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(tile, width)) * width;
     // Each thread packs its own block of rows; where packing is costly, all threads pack all rows once.
     constexpr int padding = 512; // that Halide adds where it stages strided loads
     const Expr copies = min(threads, (rows + (row_block - 1)) / row_block);

@@ -33,6 +33,20 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
     whole_tile(s.partial);
     s.partial.update().reorder(f.ji, f.ii, s.inside).partition(s.inside, Partition::Never);
     whole_tile(s.partial.update());
+    if (s.row_nan.defined()) {
+        s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, panel);
+        s.row_nan.unroll(f.ii).update().reorder(f.ii, s.nan_k).unroll(f.ii).partition(s.nan_k, Partition::Never);
+        s.column_nan.bound(f.ji, 0, s.tile.columns).bound_extent(f.jo, 1).bound_extent(f.batch, 1);
+        s.column_nan.compute_at(f.c, panel);
+        const auto columns = [&](Stage stage) {
+            if (vector > 1)
+                stage.vectorize(f.ji, vector);
+            stage.unroll(f.ji);
+        };
+        columns(s.column_nan);
+        s.column_nan.update().reorder(f.ji, s.nan_k).partition(s.nan_k, Partition::Never);
+        columns(s.column_nan.update());
+    }
     if (vector > 1)
         c.specialize(f.b_contiguous_in_j);
 }

@@ -30,7 +30,7 @@ add_custom_command(
 foreach(target IN ITEMS sse41 avx2 avx512)
     foreach(mode IN LISTS exact_math_modes_${target})
         foreach(dtype IN ITEMS f32 f64)
-            foreach(function IN ITEMS exp exp_nonpositive log fma ordered)
+            foreach(function IN ITEMS exp exp_nonpositive exp_of_share log fma ordered)
                 set(symbol nitrix_test_${function}_${dtype}_${mode}_${target})
                 add_custom_command(
                     OUTPUT "${exact_math_kernels}/${symbol}.o"

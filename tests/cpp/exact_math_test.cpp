@@ -19,6 +19,7 @@
 #define KERNELS_OF(T, M)                                                                                               \
     int nitrix_test_exp_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                               \
     int nitrix_test_exp_nonpositive_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                   \
+    int nitrix_test_exp_of_share_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                      \
     int nitrix_test_log_##T##_##M(halide_buffer_t *, halide_buffer_t *);                                               \
     int nitrix_test_fma_##T##_##M(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *);         \
     int nitrix_test_ordered_##T##_##M(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *);
@@ -38,7 +39,7 @@ using Unary = int (*)(halide_buffer_t *, halide_buffer_t *);
 using Quaternary = int (*)(halide_buffer_t *, halide_buffer_t *, halide_buffer_t *, halide_buffer_t *);
 
 struct Functions {
-    Unary exp, exp_nonpositive, log;
+    Unary exp, exp_nonpositive, exp_of_share, log;
     Quaternary fma, ordered;
 };
 
@@ -55,8 +56,8 @@ struct Variant {
 
 #define FUNCTIONS(T, M)                                                                                                \
     {                                                                                                                  \
-        nitrix_test_exp_##T##_##M, nitrix_test_exp_nonpositive_##T##_##M, nitrix_test_log_##T##_##M,                   \
-            nitrix_test_fma_##T##_##M, nitrix_test_ordered_##T##_##M                                                   \
+        nitrix_test_exp_##T##_##M, nitrix_test_exp_nonpositive_##T##_##M, nitrix_test_exp_of_share_##T##_##M,          \
+            nitrix_test_log_##T##_##M, nitrix_test_fma_##T##_##M, nitrix_test_ordered_##T##_##M                        \
     }
 #define VARIANT(mode, target, rounding, emulated, cpu_has)                                                             \
     {                                                                                                                  \
@@ -344,6 +345,34 @@ protected:
         expect_same("exp_nonpositive", f.exp_nonpositive, reference.exp, nonpositive);
     }
 
+    // Beside a largest term of 1: exact for that one, no farther from the others than its last place.
+    template <typename T> void expect_shares(T lowest) {
+        std::vector<T> x = {0, T(-0.0), lowest, std::numeric_limits<T>::quiet_NaN()};
+        std::mt19937_64 random(7);
+        std::uniform_real_distribution<T> all(lowest, 0), near(-2, 0);
+        for (int i = 0; i < 2000000; i++) {
+            x.push_back(i % 2 ? all(random) : near(random));
+        }
+        const std::vector<T> y = evaluate(functions<T>(GetParam()).exp_of_share, x);
+        EXPECT_EQ(y[0], T(1));
+        EXPECT_EQ(y[1], T(1));
+        EXPECT_TRUE(std::isnan(y[3]));
+        long double worst = 0;
+        for (size_t i = 0; i < x.size(); i++) {
+            if (i != 3) {
+                worst = std::max(worst, std::abs(y[i] - std::exp((long double)x[i])));
+                ASSERT_TRUE(std::isnormal(y[i]) && y[i] <= 1) << x[i];
+            }
+        }
+        worst /= std::numeric_limits<T>::epsilon();
+        std::printf("[ measured ] exp_of_share: %.4f ulp of 1\n", double(worst));
+        EXPECT_LT(worst, 1);
+        if (const Variant *reference = reference_of(GetParam().rounding)) {
+            expect_same("exp_of_share", functions<T>(GetParam()).exp_of_share, functions<T>(*reference).exp_of_share,
+                        x);
+        }
+    }
+
     template <typename T> void expect_special_values() {
         using Limits = std::numeric_limits<T>;
         const T inf = Limits::infinity(), nan = Limits::quiet_NaN(), tiny = Limits::denorm_min();
@@ -469,6 +498,11 @@ TEST_P(ExactMathVariant, GivesTheBitsOfItsRoundingClassFloat64) {
     std::vector<double> x = exp_sample();
     append(x, log_sample());
     expect_class_bits(x);
+}
+
+TEST_P(ExactMathVariant, SharesOfASum) {
+    expect_shares<float>(-86);
+    expect_shares<double>(-700);
 }
 
 TEST_P(ExactMathVariant, SpecialValues) {

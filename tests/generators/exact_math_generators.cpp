@@ -77,12 +77,15 @@ public:
 
 using Exp = Unary<exact::exp>;
 using ExpNonpositive = Unary<exact::exp_nonpositive>;
+Expr exp_of_share(exact::FMA mode, Expr x) { return exact::exp_of_share(mode, x); }
+using ExpOfShare = Unary<exp_of_share>;
 using Log = Unary<exact::log>;
 
 } // namespace
 
 HALIDE_REGISTER_GENERATOR(Exp, exact_exp)
 HALIDE_REGISTER_GENERATOR(ExpNonpositive, exact_exp_nonpositive)
+HALIDE_REGISTER_GENERATOR(ExpOfShare, exact_exp_of_share)
 HALIDE_REGISTER_GENERATOR(Log, exact_log)
 HALIDE_REGISTER_GENERATOR(Fma, exact_fma)
 HALIDE_REGISTER_GENERATOR(OrderedMax, exact_ordered)

@@ -140,6 +140,24 @@ def test_sizes_strides_threads_and_batches(semiring):
             assert_same_bits(x, y)
 
 
+@pytest.mark.parametrize("k", [8192, 8193, 12288, 20001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_long_sum_is_one_of_slices(dtype, k):
+    """Beyond 8192 steps REAL's product is what its slices of 4096 make, on any threads, strides and leading dimensions."""
+    random = np.random.default_rng(k)
+    A, B = (random.standard_normal(s).astype(dtype) for s in ((2, 1, 5, k), (3, k, 37)))
+    length = k if k <= 8192 else 4096
+    cuts = [slice(first, first + length) for first in range(0, k, length)]
+    total = merged(partials(A, B, cuts, REAL), REAL)
+    expected = semiring_matmul_finalize(total, semiring=REAL)
+    np.testing.assert_allclose(expected, A.astype(np.longdouble) @ B, rtol=0, atol=k * np.finfo(dtype).eps)
+    for options in ({"threads": 1}, {"threads": 2}, {"backend": "naive"}, {"mode": "verify"}):
+        assert_same_bits(semiring_matmul(A, B, **options), expected)
+    turned = np.empty((2, 3, 37, 5), dtype).swapaxes(-1, -2)
+    semiring_matmul(np.asfortranarray(A), np.ascontiguousarray(B.swapaxes(-1, -2)).swapaxes(-1, -2), out=turned)
+    assert_same_bits(np.ascontiguousarray(turned), expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_state_of_log(dtype):
     random = np.random.default_rng(2)

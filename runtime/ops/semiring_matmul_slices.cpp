@@ -1,0 +1,74 @@
+#include "semiring_matmul_slices.h"
+
+#include <algorithm>
+
+#include "run.h"
+#include "scratch.h"
+
+namespace nitrix {
+
+namespace {
+
+enum { A, B, C };
+
+constexpr int64_t slice = 4096, longest_whole = 2 * slice;
+
+// Only where merging rounds, and a state is a number that the product's kernel leaves as it is.
+bool is_sliced(const Call &call) {
+    if (call.algebra < 0 || call.dims[1] <= longest_whole)
+        return false;
+    const Algebra &algebra = algebras[call.algebra];
+    return algebra.strict && algebra.rounds && algebra.components == 1;
+}
+
+void cut(Array &array, int axis, int64_t first, int64_t size) {
+    array.data += first * array.strides[axis] * dtype_bytes(array.dtype);
+    array.shape[axis] = size;
+}
+
+// Like C, compact.
+Array product_of_slice(const Call &call, char *data) {
+    Array product = call.arrays[C];
+    product.data = data;
+    int64_t stride = 1;
+    for (int d = product.rank - 1; d >= 0; --d) {
+        product.strides[d] = stride;
+        stride *= product.shape[d];
+    }
+    return product;
+}
+
+} // namespace
+
+bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelContext &kernel) {
+    if (!is_sliced(call))
+        return false;
+    const Scratch memory(kernel, slice_bytes(call));
+    const Array &sum = call.arrays[C], product = product_of_slice(call, memory.data());
+    for (int64_t first = 0; first < call.dims[1]; first += slice) {
+        Call part = call;
+        part.dims[1] = std::min(slice, call.dims[1] - first);
+        cut(part.arrays[A], call.arrays[A].rank - 1, first, part.dims[1]);
+        cut(part.arrays[B], call.arrays[B].rank - 2, first, part.dims[1]);
+        if (first > 0)
+            part.arrays[C] = product;
+        run_kernel(part, variant, kernel);
+        if (first > 0) {
+            const Array arrays[] = {sum, product, sum}; // element by element: in place
+            run_helper(call, variant, "semiring_matmul_merge", arrays, kernel);
+        }
+    }
+    return true;
+}
+
+int64_t slice_bytes(const Call &call) {
+    if (!is_sliced(call))
+        return 0;
+    int64_t bytes = dtype_bytes(call.dtype);
+    for (const int64_t size : {call.batch_size(), call.dims[0], call.dims[2]})
+        if (__builtin_mul_overflow(bytes, size, &bytes))
+            return INT64_MAX;
+    return bytes;
+}
+
+} // namespace nitrix
