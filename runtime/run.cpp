@@ -280,8 +280,7 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
         helper.arrays[i] = arrays[i];
-        helper.arrays[i].given = true;
-        for (int d = 0; d < a.rank; ++d)
+        for (int d = 0; arrays[i].given && d < a.rank; ++d)
             helper.dims[a.dims[d]] = arrays[i].shape[arrays[i].rank - a.rank + d];
     }
     const Cell rows = cell(helper.op_index, helper.algebra, helper.dtype);

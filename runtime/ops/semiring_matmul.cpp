@@ -29,6 +29,7 @@ struct Matrix {
 Array as_array(DType dtype, void *data, std::initializer_list<int64_t> shape, std::initializer_list<int64_t> strides) {
     Array a;
     a.data = static_cast<char *>(data);
+    a.given = true;
     a.dtype = dtype;
     a.rank = static_cast<int>(shape.size());
     std::copy(shape.begin(), shape.end(), a.shape);

@@ -54,7 +54,9 @@ bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelConte
             part.arrays[C] = product;
         run_kernel(part, variant, kernel);
         if (first > 0) {
-            const Array arrays[] = {sum, product, sum}; // element by element: in place
+            Array none; // states of one component
+            none.given = false;
+            const Array arrays[] = {sum, none, product, none, sum, none}; // element by element: in place
             run_helper(call, variant, "semiring_matmul_merge", arrays, kernel);
         }
     }

@@ -43,21 +43,32 @@ void plain_form(family::Contraction &f) {
     }
 }
 
-// The plain form under a lowering, of at most 8 rows, columns and steps: whole vectors, and nothing on the heap.
-static void small_lowered_form(family::Contraction &f, int lanes) {
+// The plain form under a lowering, of at most 8 rows, columns and steps: nothing on the heap, and vectors where four or
+// eight are all there is (a guarded vector takes longer than single elements here).
+static void small_lowered_form(family::Contraction &f) {
     plain_form(f);
     constexpr int most = 8;
-    const auto tail = TailStrategy::GuardWithIf;
-    f.a_maximum.compute_at(f.c, f.batch).bound_storage(f.i, most).store_in(MemoryType::Stack);
-    f.b_maximum.compute_at(f.c, f.batch).bound_storage(f.j, most).store_in(MemoryType::Stack);
-    f.b_maximum.vectorize(f.j, lanes, tail).update().reorder(f.j, f.maximum_k).vectorize(f.j, lanes, tail);
-    f.a_rows.bound_storage(f.k, most).bound_storage(f.i, most).store_in(MemoryType::Stack).vectorize(f.k, lanes, tail);
-    f.b_rows.bound_storage(f.j, most).bound_storage(f.k, most).store_in(MemoryType::Stack).vectorize(f.j, lanes, tail);
-    f.partial.bound_storage(f.j, most).store_in(MemoryType::Stack).vectorize(f.j, lanes, tail);
-    f.partial.update().reorder(f.j, f.inside).vectorize(f.j, lanes, tail);
-    f.c.update(f.merge_stage).reorder(f.j, f.blocks, f.i, f.batch).vectorize(f.j, lanes, tail);
-    f.partial.compute_at(f.c, f.blocks);
-    f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail);
+    const auto on_stack = [&](Func g, const std::vector<Var> &dims) {
+        for (const Var &v : dims)
+            g.bound_storage(v, most);
+        g.store_in(MemoryType::Stack);
+    };
+    const auto whole_vectors = [&](Stage stage, const Var &v, const Expr &extent) {
+        for (const int size : {4, 8})
+            stage.specialize(extent == size).vectorize(v, size);
+    };
+    on_stack(f.a_maximum.compute_at(f.c, f.batch), {f.i});
+    on_stack(f.b_maximum.compute_at(f.c, f.batch), {f.j});
+    on_stack(f.a_rows, {f.k, f.i});
+    on_stack(f.b_rows, {f.j, f.k});
+    on_stack(f.partial.compute_at(f.c, f.blocks), {f.j});
+    f.b_maximum.update().reorder(f.j, f.maximum_k);
+    f.partial.update().reorder(f.j, f.inside);
+    f.c.update(f.merge_stage).reorder(f.j, f.blocks, f.i, f.batch);
+    whole_vectors(f.a_rows, f.k, f.depth);
+    for (const Stage &stage : {Stage(f.b_maximum), f.b_maximum.update(), Stage(f.b_rows), Stage(f.partial),
+                               f.partial.update(), f.c.update(f.merge_stage), f.c.update(f.finalize_stage)})
+        whole_vectors(stage, f.j, f.columns);
     f.scratch_bytes = cast<int64_t>(0);
 }
 
@@ -122,7 +133,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     if (f.shape_class != "any" && !guarded && !f.lowering)
         return unpacked_form(f, small_tiles(full_tile, lanes, f.shape_class == "small"), lanes);
     if (f.shape_class == "small")
-        return f.lowering ? small_lowered_form(f, std::min(lanes, 8)) : plain_form(f);
+        return f.lowering ? small_lowered_form(f) : plain_form(f);
     if (!guarded)
         return panel_form(f, tile, lanes);
     const int tile_columns = tile.vectors * lanes;
