@@ -1,20 +1,18 @@
 #!/usr/bin/env python3
 """Geodesic distances over a cortical surface by repeated MIN_PLUS products with the graph of its edges.
 
-    pip install matplotlib scipy; pip install --no-deps nilearn
-    PYTHONPATH=build/python python docs/examples/geodesics.py
-
-fsaverage5 (10,242 vertices, the left pial surface) ships in nilearn's wheel; only its files are read. Without nilearn
-the surface is a sphere, where the exact answer is known. Every distance is checked against SciPy's Dijkstra; the exit
-code is 1 if one does not agree.
+Run by `./x demo`. fsaverage5 (10,242 vertices, the left pial surface) lies in nilearn's wheel, of which only two files
+are read (surface.txt pins it; `build/demo` keeps it). Where it cannot be fetched the surface is a sphere, where the
+exact answer is known. Every distance is checked against SciPy's Dijkstra; the exit code is 1 if one does not agree.
 """
 
 import argparse
 import base64
 import gzip
-import importlib.util
+import subprocess
 import sys
 import time
+import zipfile
 import zlib
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,32 +23,42 @@ from nitrix.semiring import TROPICAL_MIN_PLUS, semiring_ell_matmul
 from nitrix.sparse import ELL, ell_from_edges, icosphere
 
 PICTURE = Path(__file__).resolve().parent.parent / "images" / "geodesics.png"
+WHEELS = Path(__file__).resolve().parents[2] / "build" / "demo"
+FSAVERAGE = "nilearn/datasets/data/fsaverage5/"
 SEEDS = 64
 DTYPES = {"NIFTI_TYPE_FLOAT32": "<f4", "NIFTI_TYPE_INT32": "<i4"}
 
 
-def read_gifti(path: Path) -> list[np.ndarray]:
+def read_gifti(name: str, packed: bytes) -> list[np.ndarray]:
     """The arrays of a GIFTI file: for a surface, vertices and triangles."""
     arrays = []
-    for entry in ElementTree.fromstring(gzip.decompress(path.read_bytes())).iter("DataArray"):
+    for entry in ElementTree.fromstring(gzip.decompress(packed)).iter("DataArray"):
         if entry.get("Encoding") != "GZipBase64Binary" or entry.get("Endian") != "LittleEndian":
-            raise ValueError(f"{path.name}: {entry.get('Encoding')}, {entry.get('Endian')}: not read here")
+            raise ValueError(f"{name}: {entry.get('Encoding')}, {entry.get('Endian')}: not read here")
         raw = zlib.decompress(base64.b64decode(entry.findtext("Data")))
         shape = [int(entry.get(f"Dim{d}")) for d in range(int(entry.get("Dimensionality")))]
         arrays.append(np.frombuffer(raw, DTYPES[entry.get("DataType")]).reshape(shape))
     return arrays
 
 
+def wheel() -> Path | None:
+    """nilearn's, fetched once and checked against the pinned hash; None where that fails, which pip has explained."""
+    if not (found := list(WHEELS.glob("nilearn-*.whl"))):
+        pins = Path(__file__).with_name("surface.txt")
+        fetch = ["-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        subprocess.run([sys.executable, *fetch, "--require-hashes", "-r", pins, "-d", WHEELS], check=False)
+        found = list(WHEELS.glob("nilearn-*.whl"))
+    return found[0] if found else None
+
+
 def surface() -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
     """Its name, vertices, triangles, and where the vertices are shown."""
-    found = importlib.util.find_spec("nilearn")
-    if found is None:
+    if (packed := wheel()) is None:
         sphere = icosphere(5)
         return "a sphere of radius 100", 100 * sphere.vertices, sphere.faces, 100 * sphere.vertices
-    folder = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "fsaverage5"
-    vertices, faces = read_gifti(folder / "pial_left.gii.gz")
-    shown, _ = read_gifti(folder / "infl_left.gii.gz")
-    return "fsaverage5, left pial surface", vertices.astype(np.float64), faces, shown.astype(np.float64)
+    with zipfile.ZipFile(packed) as files:
+        pial, inflated = (read_gifti(f, files.read(FSAVERAGE + f)) for f in ("pial_left.gii.gz", "infl_left.gii.gz"))
+    return "fsaverage5, left pial surface", pial[0].astype(np.float64), pial[1], inflated[0].astype(np.float64)
 
 
 def edge_graph(vertices: np.ndarray, faces: np.ndarray) -> ELL:

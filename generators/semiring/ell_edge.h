@@ -2,7 +2,9 @@
 // n = indices[i, k], and act(x) = x where x > 0, slope * x elsewhere (1: no activation, 0: ReLU).
 #pragma once
 
-#include "generators/algebra/log.h"
+#include <initializer_list>
+
+#include "generators/core/gather_operands.h"
 
 namespace nitrix::ell {
 
@@ -18,18 +20,30 @@ struct EdgeTerm {
     Expr won;   // tropical: whether the edge is what the result is
 };
 
-// sum + dy * (dy / de) * act': what an edge passes on to both of its ends.
+// sum + dy * (dy / de) * act': what an edge passes on to both of its ends. dy / de is that of a term combine(e, b) with
+// the b that leaves e as it is: 1 where 0 would annihilate it, else 0.
 inline Expr add_edge(const Algebra &algebra, const Expr &sum, const EdgeTerm &t) {
-    const Expr x = t.own + t.source, one = exact::constant(x.type(), 1);
-    const Expr slope = Halide::select(x > zero(x.type()), one, t.slope), g = t.dy * slope;
-    if (algebra.name() == "real")
-        return sum + g;
-    const Expr e = edge(t.own, t.source, t.slope);
-    if (algebra.name() == "euclidean")
-        return fma(g, e, sum);
-    if (algebra.lowering())
-        return Halide::select(t.y == negative_infinity(x.type()), sum, fma(g, nitrix::exp(e - t.y), sum));
-    return Halide::select(t.won, sum + g, sum);
+    const Expr x = t.own + t.source, one = exact::constant(x.type(), 1), none = zero(x.type());
+    const Expr g = t.dy * Halide::select(x > none, one, t.slope);
+    if (algebra.drops_nan())
+        return Halide::select(t.won, sum + g, sum);
+    const Expr beside = algebra.annihilator() == 0 ? one : none;
+    return fma(g, algebra.derivative()->left(edge(t.own, t.source, t.slope), beside, t.y), sum);
+}
+
+// What the kernels over a plan's edges ask of their buffers: own, source and others of their shape are rows of
+// `columns`.
+template <typename Dense, typename Entries, typename Rows, typename Slope>
+void constrain_edges(std::initializer_list<const Dense *> dense, std::initializer_list<const Entries *> entries,
+                     const Rows &rows, Slope &slope, const Expr &columns, const Expr &batch) {
+    const Expr depth = (*entries.begin())->dim(0).extent();
+    for (const Entries *plan : entries) {
+        constrain_entries(*plan, rows, batch);
+        plan->dim(0).set_extent(depth);
+    }
+    slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
+    for (const Dense *array : dense)
+        constrain_rows(*array, columns, batch);
 }
 
 } // namespace nitrix::ell

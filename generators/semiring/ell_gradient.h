@@ -1,7 +1,7 @@
 // The terms of the gradients of products in ELL form, by algebra.
 #pragma once
 
-#include "generators/algebra/log.h"
+#include "generators/core/algebra.h"
 
 namespace nitrix::ell {
 
@@ -13,25 +13,16 @@ struct Term {
     Expr won;   // tropical: whether the entry is what the result is
 };
 
-inline Expr log_term(const Expr &sum, const Term &t) {
-    const Expr weight = nitrix::exp(t.value + t.b - t.c);
-    return Halide::select(t.c == negative_infinity(t.c.type()), sum, fma(t.dc, weight, sum));
-}
-
-inline Expr tropical_term(const Expr &sum, const Term &t) { return Halide::select(t.won, sum + t.dc, sum); }
-
 inline Expr add_for_value(const Algebra &algebra, const Expr &sum, const Term &t) {
-    if (algebra.name() == "real")
-        return fma(t.dc, t.b, sum);
-    if (algebra.name() == "euclidean")
-        return fma(t.dc, t.value - t.b, sum);
-    return algebra.lowering() ? log_term(sum, t) : tropical_term(sum, t);
+    if (algebra.drops_nan())
+        return Halide::select(t.won, sum + t.dc, sum);
+    return fma(t.dc, algebra.derivative()->left(t.value, t.b, t.c), sum);
 }
 
 inline Expr add_for_source(const Algebra &algebra, const Expr &sum, const Term &t) {
-    if (algebra.name() == "euclidean")
-        return fma(t.dc, t.b - t.value, sum);
-    return algebra.lowering() ? log_term(sum, t) : tropical_term(sum, t);
+    if (algebra.drops_nan())
+        return Halide::select(t.won, sum + t.dc, sum);
+    return fma(t.dc, algebra.derivative()->right(t.value, t.b, t.c), sum);
 }
 
 // Whether the columns of the arrays that the terms read have unit stride.

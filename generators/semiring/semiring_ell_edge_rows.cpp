@@ -1,6 +1,5 @@
 // y[rows[r], j] = reduce over k of act(own[rows[r], j] + source[indices[r, k], j]) in the algebra's monoid, over the k
 // whose index is not negative, by a structure's plan. EUCLIDEAN: the root of the sum of squares.
-#include "generators/core/gather_operands.h"
 #include "generators/core/op.h"
 #include "generators/semiring/ell_edge.h"
 
@@ -16,10 +15,8 @@ public:
 
     void generate() {
         const Expr columns = y.dim(0).extent(), batch = y.dim(2).extent();
-        constrain_entries(indices, rows, batch);
-        slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
-        constrain_rows(own, columns, batch);
-        constrain_rows(source, columns, batch);
+        ell::constrain_edges<decltype(own), decltype(indices)>({&own, &source}, {&indices}, rows, slope, columns,
+                                                               batch);
         constrain_result(y);
         const auto index = [&](Expr k, Expr r, Expr at) { return indices(k, r, at); };
         family::GatherProduct f(algebra(), y.type(), nullptr, index, source, source.dim(1).extent(), columns,
@@ -28,6 +25,11 @@ public:
         f.edge = [&](const Expr &k) {
             return ell::edge(own(f.j, row, f.batch), source(f.j, f.source(k), f.batch), slope(f.batch));
         };
+        f.rows = rows.dim(0).extent();
+        f.row_bytes = columns * source.type().bytes();
+        f.hints = {[&](const Expr &r) { return prefetch_named(source, indices, r, f.batch); },
+                   [&](const Expr &r) { return prefetch_written(own, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_written(y, rows(r, f.batch), f.batch); }};
         f.define();
         scatter_rows(f, rows, y);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1;

@@ -1,6 +1,5 @@
 // out[rows[r], j] = sum over the edges that end in node rows[r] of what each passes on: the gradient of an aggregation
 // for `source`, by the plan of the transposed structure.
-#include "generators/core/gather_operands.h"
 #include "generators/core/op.h"
 #include "generators/semiring/ell_edge.h"
 
@@ -16,12 +15,8 @@ public:
 
     void generate() {
         const Expr columns = out.dim(0).extent(), batch = out.dim(2).extent();
-        constrain_entries(indices, rows, batch);
-        slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
-        constrain_entries(slots, rows, batch);
-        slots.dim(0).set_extent(indices.dim(0).extent());
-        for (auto *dense : {&own, &source, &y, &dy, &winner})
-            constrain_rows(*dense, columns, batch);
+        ell::constrain_edges<decltype(own), decltype(indices)>({&own, &source, &y, &dy, &winner}, {&indices, &slots},
+                                                               rows, slope, columns, batch);
         constrain_result(out);
         const auto index = [&](Expr k, Expr r, Expr at) { return indices(k, r, at); };
         family::GatherProduct f(algebra(), out.type(), nullptr, index, own, own.dim(1).extent(), columns,

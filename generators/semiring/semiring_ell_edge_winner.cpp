@@ -1,6 +1,5 @@
 // slot[rows[r], j] = the slot of the first edge of row r whose value is y[rows[r], j]; 2^31 - 1, which
 // is no slot, where y is the identity or NaN.
-#include "generators/core/gather_operands.h"
 #include "generators/core/op.h"
 #include "generators/semiring/ell_edge.h"
 
@@ -16,12 +15,8 @@ public:
 
     void generate() {
         const Expr columns = slot.dim(0).extent(), batch = slot.dim(2).extent();
-        constrain_entries(indices, rows, batch);
-        slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
-        constrain_entries(slots, rows, batch);
-        slots.dim(0).set_extent(indices.dim(0).extent());
-        for (auto *dense : {&own, &source, &y})
-            constrain_rows(*dense, columns, batch);
+        ell::constrain_edges<decltype(own), decltype(indices)>({&own, &source, &y}, {&indices, &slots}, rows, slope,
+                                                               columns, batch);
         constrain_result(slot);
         const auto index = [&](Expr k, Expr r, Expr at) { return indices(k, r, at); };
         family::GatherProduct f(algebra(), Halide::Int(32), nullptr, index, source, source.dim(1).extent(), columns,
@@ -37,6 +32,12 @@ public:
                            return Halide::min(so_far, Halide::select(found && e == result, own_slot, none));
                        },
                        [](const Expr &a, const Expr &b) { return Halide::min(a, b); }};
+        f.rows = rows.dim(0).extent();
+        f.row_bytes = columns * source.type().bytes();
+        f.hints = {[&](const Expr &r) { return prefetch_named(source, indices, r, f.batch); },
+                   [&](const Expr &r) { return prefetch_written(own, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_written(y, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_written(slot, rows(r, f.batch), f.batch); }};
         f.define();
         scatter_rows(f, rows, slot);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1;

@@ -36,6 +36,13 @@ public:
                                     c(f.j, i, f.batch), winner(f.j, i, f.batch) == slots(k, f.i, f.batch)};
             return ell::add_for_source(algebra(), so_far, term);
         });
+        if (algebra().drops_nan()) {
+            f.rows = rows.dim(0).extent();
+            f.row_bytes = columns * (dc.type().bytes() + winner.type().bytes());
+            f.hints = {[&](const Expr &r) { return prefetch_named(dc, indices, r, f.batch); },
+                       [&](const Expr &r) { return prefetch_named(winner, indices, r, f.batch); },
+                       [&](const Expr &r) { return prefetch_written(out, rows(r, f.batch), f.batch); }};
+        }
         f.define();
         scatter_rows(f, rows, out);
         f.b_contiguous = ell::contiguous(algebra(), b, c, dc, winner);

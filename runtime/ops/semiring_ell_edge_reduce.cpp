@@ -1,5 +1,7 @@
 // Aggregations of edges act(own + source), and their gradients for both ends: by the plan of the structure for the
 // rows, by that of its transpose for the nodes where edges end. No array of m x k x d elements is formed.
+#include <cmath>
+
 #include "ell.h"
 #include "orchestrate.h"
 #include "run.h"
@@ -44,24 +46,27 @@ void reduce(Orchestrator &o, const Call &call) {
 // What the winners of a tropical aggregation pass on: dy where y is above 0, slope * dy elsewhere. For a slope that is
 // not negative, which leaves y the sign of own + source.
 template <typename T>
+void pass_on(T slope, const T *__restrict y, const T *__restrict dy, const int32_t *__restrict winner, T *__restrict to,
+             int64_t count) {
+    for (int64_t j = 0; j < count; ++j) {
+        const T weight = y[j] > 0 ? T(1) : slope, passed = winner[j] == no_winner ? T(0) : dy[j];
+        to[j] = T(0) + passed * weight; // no -0
+    }
+}
+
+template <typename T>
 void pass_to_winners(Orchestrator &o, T slope, const Array &y, const Array &dy, const Array &winner, const Array &to) {
     const auto step = [](const Array &a, int d) { return a.strides[a.rank - 2 + d]; };
     const auto row = [&](const Array &a, int64_t i) { return reinterpret_cast<T *>(a.data) + i * step(a, 0); };
-    const int64_t *const shape = to.shape + to.rank - 2;
-    o.parallel(shape[0], [&](int64_t i) {
-        const T *const value = row(y, i), *const g = row(dy, i);
+    const bool in_rows = step(y, 1) == 1 && step(dy, 1) == 1 && step(to, 1) == 1;
+    const int64_t columns = to.shape[to.rank - 1];
+    o.parallel(to.shape[to.rank - 2], [&](int64_t i) {
         const int32_t *const won = reinterpret_cast<const int32_t *>(winner.data) + i * step(winner, 0);
-        T *const out = row(to, i);
-        const auto passed = [&](int64_t j, int64_t value_step, int64_t g_step, int64_t out_step) {
-            const T weight = value[j * value_step] > 0 ? T(1) : slope, sum = T(0) + g[j * g_step] * weight;
-            out[j * out_step] = won[j] == no_winner ? T(0) : sum;
-        };
-        if (step(y, 1) == 1 && step(dy, 1) == 1 && step(to, 1) == 1)
-            for (int64_t j = 0; j < shape[1]; ++j)
-                passed(j, 1, 1, 1);
-        else
-            for (int64_t j = 0; j < shape[1]; ++j)
-                passed(j, step(y, 1), step(dy, 1), step(to, 1));
+        if (in_rows)
+            return pass_on<T>(slope, row(y, i), row(dy, i), won, row(to, i), columns);
+        for (int64_t j = 0; j < columns; ++j)
+            pass_on<T>(slope, row(y, i) + j * step(y, 1), row(dy, i) + j * step(dy, 1), won + j,
+                       row(to, i) + j * step(to, 1), 1);
     });
 }
 
@@ -140,7 +145,7 @@ private:
         const double slope = o_.dry      ? -1
                              : is_double ? *reinterpret_cast<const double *>(x.slope.data)
                                          : static_cast<double>(*reinterpret_cast<const float *>(x.slope.data));
-        if (!(slope >= 0))
+        if (!(slope >= 0 && std::isfinite(slope)))
             to_ends(x, forward_, "semiring_ell_edge_own_vjp", target);
         else if (is_double)
             pass_to_winners<double>(o_, slope, x.y, x.dy, winner, target);

@@ -4,6 +4,7 @@ An :class:`ELL` holds, for each row, the values and columns of at most k entries
 it over any algebra; the functions here make and change it.
 """
 
+from nitrix.sparse.convolution import semiring_ell_conv, semiring_ell_conv_vjp
 from nitrix.sparse.edges import (
     Concatenation,
     Difference,
@@ -61,5 +62,7 @@ __all__ = [
     "sectioned_semiring_ell_matmul",
     "sectioned_semiring_ell_matmul_vjp",
     "sectioned_semiring_ell_rmatvec",
+    "semiring_ell_conv",
+    "semiring_ell_conv_vjp",
     "semiring_ell_edge_aggregate",
 ]

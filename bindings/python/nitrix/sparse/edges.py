@@ -68,9 +68,9 @@ class EdgeMLP:
 EdgeFunction = Difference | Concatenation | Dot | EdgeAttribute | EdgeMLP
 KNOWN = "Difference(), Concatenation(), Dot(), EdgeAttribute(), EdgeMLP(weight, ...)"
 # Rows whose edges a second layer or GELU holds at a time: their features stay in the second-level cache.
-CHUNK = 512
-# Rows of a first layer to which the bias is added while they are in that cache.
-BLOCK = 2048
+CHUNK = 256
+# Bytes of a first layer to which the bias is added while they are in that cache.
+BLOCK = 1 << 19
 GELU_SCALE, GELU_CUBE = 2 * (2 / np.pi) ** 0.5, 0.044715
 
 
@@ -116,10 +116,13 @@ def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bias = np.asarray(mlp.bias, x.dtype)
         if bias.shape != (h,):
             raise ValueError(f"EdgeMLP: bias has shape {bias.shape}, must be ({h},)")
-        for first in range(0, len(rows), BLOCK):
-            block = results[first : first + BLOCK]
-            semiring_matmul(rows[first : first + BLOCK], factored, out=block)
-            block[:, :h] += bias
+        step = max(1, BLOCK // max(1, results.itemsize * 2 * h))
+        # As wide and as long as a block: NumPy then adds in one loop instead of one for each row.
+        biases = np.tile(np.concatenate([bias, np.zeros_like(bias)]), (min(step, len(rows)), 1))
+        for first in range(0, len(rows), step):
+            block = results[first : first + step]
+            semiring_matmul(rows[first : first + step], factored, out=block)
+            block += biases[: len(block)]
     return both[..., :h], both[..., h:]
 
 
@@ -226,29 +229,46 @@ def _by_chunks(mlp: EdgeMLP) -> bool:
     return mlp.weight2 is not None or mlp.activation == "gelu"
 
 
-def _activate(mlp: EdgeMLP, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The activation and its derivative."""
+def _gate(z: np.ndarray) -> np.ndarray:
+    """What GELU multiplies with: 1 / (1 + exp(-scale (z + cube z**3)))."""
+    steps = z * z
+    steps *= z.dtype.type(-GELU_SCALE * GELU_CUBE)
+    steps -= z.dtype.type(GELU_SCALE)
+    steps *= z
+    with np.errstate(over="ignore"):
+        np.exp(steps, out=steps)
+    steps += 1
+    return np.reciprocal(steps, out=steps)
+
+
+def _activated(mlp: EdgeMLP, z: np.ndarray) -> np.ndarray:
+    if mlp.activation == "gelu":
+        return z * _gate(z)
+    if mlp.slope == 0:
+        return np.maximum(z, 0)
+    return np.where(z <= 0, z * z.dtype.type(mlp.slope), z)
+
+
+def _derivative(mlp: EdgeMLP, z: np.ndarray) -> np.ndarray:
+    """Of the activation."""
     one = z.dtype.type(1)
     if mlp.activation == "relu":
-        slope, none = z.dtype.type(mlp.slope), z.dtype.type(0)
-        return np.where(z <= 0, z * slope if slope else none, z), np.where(z > 0, one, slope)
-    with np.errstate(over="ignore"):
-        gate = one / (one + np.exp(z.dtype.type(-GELU_SCALE) * (z + z.dtype.type(GELU_CUBE) * z * z * z)))
-    steep = z.dtype.type(GELU_SCALE) * (one + z.dtype.type(3 * GELU_CUBE) * z * z)
-    return z * gate, gate + z * gate * (one - gate) * steep
+        return np.where(z > 0, one, z.dtype.type(mlp.slope))
+    gate, steep = _gate(z), z.dtype.type(GELU_SCALE) * (one + z.dtype.type(3 * GELU_CUBE) * z * z)
+    return gate + z * gate * (one - gate) * steep
 
 
 @dataclass
 class _Chunk:
-    """The edges of some rows, of which those that are padding have features of node 0 instead."""
+    """The edges of some rows; those that are padding have zeros before the activation."""
 
     rows: slice
     at: np.ndarray
     """(r, k)"""
+    z: np.ndarray
+    """Before the activation, (r, k, h)."""
     hidden: np.ndarray
-    """(r, k, h)"""
-    derivative: np.ndarray
-    """Of the activation, as hidden."""
+    """After it."""
     edges: np.ndarray
     """(r, k, features)"""
 
@@ -258,14 +278,15 @@ def _chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray) -
     for first in range(0, len(own), CHUNK):
         rows = slice(first, first + CHUNK)
         here = at[rows]
-        z = np.where((here >= 0)[..., None], own[rows, None] + source[np.maximum(here, 0)], 0)
-        edges, derivative = _activate(mlp, z.astype(own.dtype, copy=False))
-        hidden = edges
+        z = source[np.maximum(here, 0)]
+        z += own[rows, None]
+        z[here < 0] = 0
+        hidden = edges = _activated(mlp, z)
         if weight2 is not None:
             edges = semiring_matmul(hidden.reshape(-1, hidden.shape[-1]), weight2).reshape(*here.shape, -1)
             if mlp.bias2 is not None:
                 edges += np.asarray(mlp.bias2, own.dtype)
-        yield _Chunk(rows, here, hidden, derivative, edges)
+        yield _Chunk(rows, here, z, hidden, edges)
 
 
 def _aggregate_by_chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray, algebra: Semiring):
@@ -278,17 +299,22 @@ def _aggregate_by_chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: 
 
 def _edge_gradients(algebra: Semiring, chunk: _Chunk, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """What the results pass on to each of their edges, 0 at padding."""
-    e, live, y, dy = chunk.edges, (chunk.at >= 0)[..., None], y[:, None], dy[:, None]
+    e, live = chunk.edges, (chunk.at >= 0)[..., None]
     none = e.dtype.type(0)
     if algebra.name == "real":
-        return np.where(live, dy, none)
+        return np.where(live, dy[:, None], none)
     if algebra.name == "euclidean":
-        return np.where(live & (y != 0), e * np.divide(dy, y, out=np.zeros_like(dy), where=y != 0), none)
+        quotients = np.divide(dy, y, out=np.zeros_like(dy), where=y != 0)
+        return np.where(live, e * quotients[:, None], none)
     if algebra.name == "log":
-        finite = live & (y != -np.inf)
-        return np.where(finite, dy * np.exp(np.where(finite, e - y, none)), none)
-    wins = live & (e == y) & (y != algebra.identity)
-    return np.where(wins & (np.cumsum(wins, axis=1) == 1), dy, none)
+        finite = live & (y != -np.inf)[:, None]
+        return np.where(finite, dy[:, None] * np.exp(np.where(finite, e - y[:, None], none)), none)
+    passed, waits = np.zeros_like(e), y != algebra.identity
+    for slot in range(e.shape[1]):
+        wins = waits & live[:, slot] & (e[:, slot] == y)
+        np.copyto(passed[:, slot], dy, where=wins)
+        waits &= ~wins
+    return passed
 
 
 def _gradients_by_chunks(
@@ -310,7 +336,7 @@ def _gradients_by_chunks(
             if mlp.bias2 is not None:
                 second["bias2"] += flat.sum(axis=0)
             passed = semiring_matmul(flat, weight2.T).reshape(chunk.hidden.shape)
-        passed = passed * chunk.derivative
+        passed = passed * _derivative(mlp, chunk.z)
         down[chunk.rows] = passed.sum(axis=1)
         live = chunk.at >= 0
         nodes, which = np.unique(chunk.at[live], return_inverse=True)
@@ -328,7 +354,7 @@ def edge_mlp_vjp(
 
     ``y`` (..., m, features) is what :func:`semiring_ell_edge_aggregate` gave, to the bit: the tropical algebras find
     the winners by it. x (..., n, d); the gradients of weights are summed over leading dimensions. No number is stored
-    for an edge and a feature, but for the edges of 512 rows where there is a second layer or GELU.
+    for an edge and a feature, but for the edges of 256 rows where there is a second layer or GELU.
     """
     algebra = _algebra(semiring)
     x, y, dy = np.asarray(x), np.asarray(y), np.asarray(dy)
