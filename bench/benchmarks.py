@@ -28,6 +28,8 @@ class Case:
     out_shape: tuple[int, ...]
     quick: bool = False
     large: bool = False
+    peers: bool = True
+    """Whether it is raced against others."""
 
     @property
     def name(self) -> str:
@@ -43,6 +45,7 @@ class Benchmark:
     call: Callable[..., Callable[[], object]]
 
 
+STORED = ("real", "tropical_max_plus", "tropical_min_plus")  # algebras of which float16 products are computed
 QUICK = {"4x4x4 call", "64", "256", "1024", "1000x777x333", "257x129x65", "1024x1x1024"}
 LARGE = {"2048"}  # only when asked for: --large, or --only with its name
 
@@ -84,8 +87,35 @@ def _matmul_cases(algebra: str, dtype: str) -> Iterator[Case]:
         yield _product(algebra, dtype, f"4096x{n}x4096", (4096, n, 4096))
     for flip in ("a", "b", "ab"):
         yield _product(algebra, dtype, f"1024 {flip} transposed", (1024, 1024, 1024), flip=flip)
+    if algebra == "log":
+        for share in SHARES:
+            yield _log_share(dtype, 1024, share)
+    if dtype == "float32" and algebra in STORED:
+        for n in (256, 1024):
+            yield replace(_product(algebra, "float16", str(n), (n, n, n)), quick=False)
     for n, batch in ((4, 1_000_000), (8, 65536), (16, 16384), (32, 4096), (64, 512), (128, 64)):
         yield _product(algebra, dtype, f"{batch} x {n}", (n, n, n), batch=batch)
+
+
+SHARES = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+
+
+def _log_share(dtype: str, n: int, share: float) -> Case:
+    """LOG's product in which that share of the entries needs the streaming form.
+
+    They are where a row of A with its maximum far above the rest meets a column of B with its own elsewhere, so that
+    the exponentials of both never meet.
+    """
+    case = _product("log", dtype, f"{n} {share:g} bad", (n, n, n))
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        a, b = (rng.standard_normal((n, n)).astype(dtype) for _ in range(2))
+        count = round(n * share**0.5)
+        a[rng.permutation(n)[:count], 0] += 2000
+        b[n - 1, rng.permutation(n)[:count]] += 2000
+        return a, b
+
+    return replace(case, make=make, peers=False, quick=dtype == "float32")
 
 
 def _matmul_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):

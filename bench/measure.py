@@ -80,6 +80,8 @@ def measure(
     for peer in PEERS:
         if case.op != peer.op or case.algebra not in peer.algebras or (peer.optional and peer.optional not in optional):
             continue
+        if not case.peers or (case.dtype == "float16") != peer.half:
+            continue
         try:
             calls[peer.name], results[peer.name] = peer.bind(problem)
             entered[peer.name] = peer
@@ -90,7 +92,7 @@ def measure(
 
     probe = ceiling = None
     if limits:
-        name = limits.name(SEQUENCES[case.algebra], case.dtype, target)
+        name = limits.name(SEQUENCES[case.algebra], "float32" if case.dtype == "float16" else case.dtype, target)
         ceiling = limits.bandwidth(case.bytes) * case.operations / case.bytes
 
         def probe() -> float:

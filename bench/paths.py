@@ -38,7 +38,7 @@ def power_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, th
 def closure_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
     """All pairs of dense graphs, in operations of one product."""
     for n in (64, 256, 1024, 2048):
-        yield _square(Case, "semiring_closure", algebra, dtype, n, 1, n == 256)
+        yield _square(Case, "semiring_closure", algebra, dtype, n, 1, n in (256, 1024))
 
 
 def closure_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:

@@ -55,6 +55,8 @@ class Peer:
     optional: str | None = None
     """Runs only with --with NAME."""
     op: str = "semiring_matmul"
+    half: bool = False
+    """Beside float16 products, and them alone."""
 
 
 def _require(name: str):
@@ -316,8 +318,26 @@ def _bind_scipy_paths(problem: Problem) -> tuple[Call, np.ndarray]:
     return call, out
 
 
+def _nitrix_product(problem: Problem, dtype: str, threads: int) -> tuple[Call, np.ndarray]:
+    function = importlib.import_module("nitrix.semiring").semiring_matmul
+    a, b, out = (x.astype(dtype) for x in (problem.a, problem.b, problem.out))
+    return lambda: function(a, b, semiring=problem.algebra, out=out, threads=threads), out
+
+
+def _bind_one_thread(problem: Problem) -> tuple[Call, np.ndarray]:
+    if problem.threads == 1 or problem.is_batch:
+        raise DoesNotApply
+    return _nitrix_product(problem, problem.dtype, 1)
+
+
+def _bind_float32(problem: Problem) -> tuple[Call, np.ndarray]:
+    return _nitrix_product(problem, "float32", problem.threads)
+
+
 STRICT = ("real", *TROPICAL, "boolean", "log")
 PEERS = (
+    Peer("nitrix on one thread", (*STRICT, "euclidean"), _bind_one_thread, safe=False, tolerance=0),
+    Peer("nitrix in float32", STRICT, _bind_float32, safe=False, tolerance=1e-2, half=True),
     Peer("OpenBLAS", ("real",), _bind_open_blas),
     Peer("MKL", ("real",), _bind_mkl),
     Peer("NumPy", ("real",), _bind_numpy),

@@ -9,18 +9,26 @@ OTHERS = ("257x129x65", "1000x777x333", "256x256x32768")
 COLOURS = ("#7a8794", "#c98a2b", "#6f9e5a", "#9a6fb0", "#b8685c")
 
 
+class NothingToDraw(ValueError):
+    """No case of the picture was measured."""
+
+
 def draw(rows: list[Row], path: Path, caption: str, dtype: str = "float32") -> None:
     """Writes the picture; rows without a limit are left out."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    sizes = [s for s in (*CUBES, *OTHERS) if any(row.size == s and row.fraction for row in rows)]
-    shown = [row for row in rows if row.size in sizes and row.fraction and row.dtype in (dtype, "bool")]
+    plt = _pyplot()
+    sizes = [
+        s
+        for s in (*CUBES, *OTHERS)
+        if any(row.size == s and row.fraction for row in rows if row.op == "semiring_matmul")
+    ]
+    shown = [
+        row
+        for row in rows
+        if row.op == "semiring_matmul" and row.size in sizes and row.fraction and row.dtype in (dtype, "bool")
+    ]
     algebras = list(dict.fromkeys(row.algebra for row in shown))
     if not algebras:
-        raise ValueError("nothing to draw: no square or odd-sized case with a limit was measured")
+        raise NothingToDraw("no square or odd-sized product was measured beside a limit")
     columns = min(3, len(algebras))
     lines = -(-len(algebras) // columns)
     figure, axes = plt.subplots(
@@ -51,6 +59,44 @@ def draw(rows: list[Row], path: Path, caption: str, dtype: str = "float32") -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def draw_shares(rows: list[Row], path: Path, caption: str, dtype: str = "float32") -> None:
+    """Time of LOG's product against the share of entries that need its streaming form."""
+    bad = [row for row in rows if row.size.endswith(" bad") and row.dtype == dtype]
+    if len(bad) < 2:
+        raise NothingToDraw("LOG was not measured with bad entries")
+    shares = {float(row.size.split()[-2]): row.seconds * 1e3 for row in bad}
+    size = bad[0].size.split()[0]
+    products = (row for row in rows if row.op == "semiring_matmul" and (row.dtype, row.size) == (dtype, size))
+    real = next((row.seconds * 1e3 for row in products if row.algebra == "real"), None)
+    plt = _pyplot()
+    figure, axis = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+    names = [f"{share:g}" for share in sorted(shares)]
+    axis.plot(names, [shares[s] for s in sorted(shares)], marker="o", linewidth=2.4, color="#1f5fae", label="LOG")
+    if real is not None:
+        axis.axhline(real, color="#7a8794", linewidth=1.3, linestyle="--", label="REAL")
+    axis.set_yscale("log")
+    for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        which("{x:g}")
+    axis.set_xlabel("share of entries that need the streaming form")
+    axis.set_ylabel("time [ms]")
+    axis.set_title(f"LOG, {size} x {size} x {size}\n{caption}", fontsize=9)
+    axis.grid(axis="y", which="both", alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def _curve(axis, sizes, values: dict[str, float], colour: str, label: str, width: float, style: str = "-") -> None:

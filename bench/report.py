@@ -60,7 +60,8 @@ def _rate(gops: float) -> str:
 
 LEGEND = """
 Time and Gop/s (2mnk) of nitrix; fraction of the machine's limit measured in the same rounds (m: memory binds);
-ratio of the fastest safe peer's time to nitrix's: above 1, nitrix is faster. (In brackets): right on benign input only.
+ratio of the fastest safe peer's time to nitrix's: above 1, nitrix is faster. (In brackets): right on benign input only,
+or nitrix itself otherwise.
 """
 
 
@@ -90,6 +91,50 @@ def summary(rows: list[Row]) -> str:
         if not peer.agrees
     ]
     return "\n".join(lines)
+
+
+# What README.md shows: (op, algebra, dtype, size) and what it is called there.
+README_ROWS = {
+    ("semiring_matmul", "real", "float32", "1024"): "REAL",
+    ("semiring_matmul", "real", "float32", "1000x777x333"): "REAL",
+    ("semiring_matmul", "tropical_max_plus", "float32", "1024"): "TROPICAL_MAX_PLUS",
+    ("semiring_matmul", "euclidean", "float32", "1024"): "EUCLIDEAN",
+    ("semiring_matmul", "log", "float32", "1024"): "LOG",
+    ("semiring_matmul", "boolean", "bool", "1024"): "BOOLEAN",
+    ("semiring_matmul_vjp", "tropical_max_plus", "float32", "1024"): "MAX_PLUS with its gradient",
+    ("semiring_closure", "tropical_min_plus", "float32", "1024"): "all shortest paths",
+    ("semiring_nearest", "euclidean", "float32", "20000 d=64 k=16"): "16 nearest of 20,000 points",
+}
+MARKS = "<!-- the table of ./x bench -->\n", "<!-- its end -->\n"
+
+
+def readme_table(rows: list[Row]) -> str:
+    """The rows of README.md's table. KeyError where one was not measured."""
+    measured = {(row.op, row.algebra, row.dtype, row.size): row for row in rows}
+    lines = [
+        "| product | m x n x k | time | of the limit | fastest safe peers' time / nitrix's |",
+        "|---|---|---|---|---|",
+    ]
+    for key, label in README_ROWS.items():
+        if key not in measured:
+            raise KeyError(f"{'/'.join(key)} was not measured, and README.md shows it")
+        row = measured[key]
+        safe = sorted((p.ratio, name) for name, p in row.peers.items() if p.safe and p.agrees)
+        peers = ", ".join(f"{name} {ratio:.{2 if ratio < 10 else 0}f}" for ratio, name in safe[:2])
+        # A gradient's operations are not those of the sequence that sets the limit.
+        share = "" if row.fraction is None or row.op.endswith("_vjp") else f"{row.fraction:.2f}"
+        lines.append(f"| {label} | {row.size} | {duration(row.seconds)} | {share} | {peers} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_readme(path: Path, rows: list[Row]) -> None:
+    """Replaces the table between the marks."""
+    text = path.read_text()
+    before, mark, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not mark or not end:
+        raise ValueError(f"{path.name}: no table between {MARKS[0].strip()} and {MARKS[1].strip()}")
+    path.write_text(before + mark + "\n" + readme_table(rows) + "\n" + end + after)
 
 
 def write_json(path: Path, rows: list[Row], machine: dict) -> None:

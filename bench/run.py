@@ -2,8 +2,10 @@
 """Measures nitrix beside the strongest peers and the machine's own limit, in one process on the same inputs.
 
 ./x bench                         everything, one thread, about ten minutes
-./x bench --quick                 a few sizes, under two minutes
+./x bench --quick                 a few sizes, a few minutes
 ./x bench --only 'real/.*/1024$'  the cases whose name matches
+./x bench --threads 2             two threads, and beside them nitrix on one
+./x bench --quick --readme        what README.md shows: its table and docs/images/bench.png
 NITRIX_TARGET=avx2 ./x bench      a lower target, against that target's limit
 """
 
@@ -36,8 +38,8 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         "--build", type=Path, default=ROOT / "build", metavar="DIR", help="the build to measure (build)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="results (DIR/bench/results.json)")
-    parser.add_argument("--picture", type=Path, nargs="?", const=ROOT / "docs/images/bench.png", metavar="FILE",
-                        help="draw the picture (docs/images/bench.png)")  # fmt: skip
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="the picture (DIR/bench/bench.png)")
+    parser.add_argument("--readme", action="store_true", help="renew README.md's table and docs/images/bench*.png")
     chosen = parser.parse_args(words)
     if chosen.threads < 1:
         parser.error("--threads must be 1 or more")
@@ -49,6 +51,11 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         except re.error as error:
             parser.error(f"--only: {error}")
     chosen.seconds = chosen.seconds or (0.3 if chosen.quick else 1.0)
+    if chosen.readme and (chosen.only or chosen.threads > 1):
+        parser.error("--readme shows all algebras on one thread: leave --only and --threads out")
+    chosen.picture = chosen.picture or (
+        ROOT / "docs/images/bench.png" if chosen.readme else chosen.build / "bench" / "bench.png"
+    )
     chosen.json = chosen.json or chosen.build / "bench" / "results.json"
     return chosen
 
@@ -94,6 +101,25 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def draw_pictures(rows: list, options: argparse.Namespace, machine: dict) -> None:
+    """Those for which something was measured."""
+    try:
+        import picture
+    except ImportError as error:
+        print(f"bench: no picture: {error}", file=sys.stderr)
+        return
+    where = f"{machine['cpu']}, {options.threads} thread{'s' * (options.threads > 1)}, float32"
+    caption = f"Rate as a fraction of the machine's own limit ({where})"
+    shares = options.picture.with_stem(f"{options.picture.stem}_log")
+    for draw, path, title in ((picture.draw, options.picture, caption), (picture.draw_shares, shares, where)):
+        try:
+            draw(rows, path, title)
+            print(f"picture: {path}")
+        except picture.NothingToDraw as reason:
+            if options.readme:
+                sys.exit(f"bench: {reason}")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -177,12 +203,10 @@ def main(words: list[str] | None = None) -> int:
     print(f"\n{report.summary(rows)}")
     report.write_json(options.json, rows, machine)
     print(f"results: {options.json}")
-    if options.picture:
-        from picture import draw
-
-        where = f"{machine['cpu']}, {options.threads} thread{'s' * (options.threads > 1)}, float32"
-        draw(rows, options.picture, f"Rate as a fraction of the machine's own limit ({where})")
-        print(f"picture: {options.picture}")
+    draw_pictures(rows, options, machine)
+    if options.readme:
+        report.write_readme(ROOT / "README.md", rows)
+        print("table: README.md")
     return 1 if any(not peer.agrees for row in rows for peer in row.peers.values()) else 0
 
 

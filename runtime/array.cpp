@@ -29,6 +29,10 @@ static DType read_dtype(const DLDataType &type, const char *name) {
             return DType::f32;
         if (type.code == kDLFloat && type.bits == 64)
             return DType::f64;
+        if (type.code == kDLFloat && type.bits == 16)
+            return DType::f16;
+        if (type.code == kDLBfloat && type.bits == 16)
+            return DType::bf16;
         if (type.code == kDLInt && type.bits == 32)
             return DType::i32;
         if (type.code == kDLInt && type.bits == 64)
@@ -40,7 +44,7 @@ static DType read_dtype(const DLDataType &type, const char *name) {
     refuse_type(argument(name) + "dtype is " +
                 (type.code < 7 ? codes[type.code] : "code " + std::to_string(type.code)) + std::to_string(type.bits) +
                 (type.lanes == 1 ? "" : " x " + std::to_string(type.lanes)) +
-                ", must be one of float32, float64, int32, int64, uint8, bool");
+                ", must be one of float16, bfloat16, float32, float64, int32, int64, uint8, bool");
 }
 
 void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array) {

@@ -54,21 +54,31 @@ Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
     return array;
 }
 
-void Orchestrator::call(const char *op, int algebra, std::initializer_list<Array> arrays,
-                        const AttributeValue *attributes, bool whole) {
+// The dtype of a call: that of its arrays which have no dtype of their own.
+static DType dtype_of(const Op &op, const Array *arrays) {
+    int i = 0;
+    while (i < op.n_arguments - 1 && (op.arguments[i].dtype != any_dtype || !arrays[i].given))
+        ++i;
+    return arrays[i].dtype;
+}
+
+void Orchestrator::call(const char *op, int algebra, const Array *arrays, const AttributeValue *attributes,
+                        bool whole) {
     Call inner;
     inner.op_index = find_op(op);
     inner.op = &ops[inner.op_index];
     inner.algebra = algebra;
-    inner.dtype = call_.dtype;
+    inner.dtype = dtype_of(*inner.op, arrays);
     inner.has_data = !dry;
-    std::copy(arrays.begin(), arrays.end(), inner.arrays);
+    std::copy(arrays, arrays + inner.op->n_arguments, inner.arrays);
     for (int i = 0; i < inner.op->n_attributes; ++i)
         inner.attributes[i] = attributes ? attributes[i] : inner.op->attributes[i].initial;
     bind_shapes(inner);
     inner.options = call_.options;
     if (const uint64_t budget = call_.options.budget) // what this op holds itself, its parts cannot have; 0 is no limit
         inner.options.budget = budget > own_bytes_ ? budget - own_bytes_ : 1;
+    if (inner.options.variant && inner.options.variant->op != inner.op_index) // it is the main step's
+        inner.options.variant = nullptr;
     if (!whole && inner.options.mode == NITRIX_MODE_VERIFY)
         inner.options.mode = NITRIX_MODE_ON;
     if (dry) {

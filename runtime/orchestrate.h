@@ -26,13 +26,16 @@ public:
 
     // Another op, on arrays whose leading dimensions broadcast. algebra: -1 where that op has none. attributes: of an
     // op that has some, in its order; nullptr: the defaults.
+    void call(const char *op, int algebra, const Array *arrays, const AttributeValue *attributes) {
+        call(op, algebra, arrays, attributes, true);
+    }
     void call(const char *op, int algebra, std::initializer_list<Array> arrays,
               const AttributeValue *attributes = nullptr) {
-        call(op, algebra, arrays, attributes, true);
+        call(op, algebra, arrays.begin(), attributes, true);
     }
     // One that writes a part of its output: nothing that verify could compare.
     void call_in_part(const char *op, int algebra, std::initializer_list<Array> arrays) {
-        call(op, algebra, arrays, nullptr, false);
+        call(op, algebra, arrays.begin(), nullptr, false);
     }
 
     // The array itself where its innermost dimension of more than one element has unit stride, else a copy of it.
@@ -51,8 +54,7 @@ public:
     const bool dry;
 
 private:
-    void call(const char *op, int algebra, std::initializer_list<Array> arrays, const AttributeValue *attributes,
-              bool whole);
+    void call(const char *op, int algebra, const Array *arrays, const AttributeValue *attributes, bool whole);
     void parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure);
 
     const Call &call_;

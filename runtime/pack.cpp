@@ -89,6 +89,8 @@ void copy_elements(const Array &to, const Array &from) {
     switch (dtype_bytes(from.dtype)) {
     case 1:
         return copy_rows<uint8_t>(to, from);
+    case 2:
+        return copy_rows<uint16_t>(to, from);
     case 4:
         return copy_rows<uint32_t>(to, from);
     default:

@@ -8,8 +8,8 @@
 
 namespace nitrix {
 
-enum class DType : uint8_t { f32, f64, i32, i64, u8 };
-constexpr int n_dtypes = 5;
+enum class DType : uint8_t { f32, f64, i32, i64, u8, f16, bf16 };
+constexpr int n_dtypes = 7;
 
 enum class Role : uint8_t { input, output, residual, structure };
 
@@ -107,6 +107,7 @@ struct Op {
     int indirect_axis;      // the dimension that arguments of role structure hold indices into; -1: none
     const ShapeRule *shape; // nullptr: the signature is the rule
     int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars
+    uint32_t storage_algebras, storage_dtypes; // bit sets: calls in these are computed in float32 (runtime/storage.h)
 };
 
 // How a result passes its gradient on to its terms (Derivative in generators/core/algebra.h).
@@ -177,7 +178,7 @@ const Variant *find_variant(const char *id);
 
 const char *dtype_name(DType dtype);
 constexpr int dtype_bytes(DType dtype) {
-    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1};
+    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1, 2, 2};
     return bytes[static_cast<int>(dtype)];
 }
 

@@ -141,12 +141,14 @@ static std::string explain(const Call &call) {
         zero |= call.batch[d] == 0;
     if (call.op->flops)
         json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
-    if (call.op->composition) {
-        const size_t bytes = call.op->composition->workspace_bytes(call);
+    if (const Composition *composition = composition_of(call)) {
+        const size_t bytes = composition->workspace_bytes(call);
         const bool refused = is_over_budget(call, bytes);
         json.field("chosen", refused ? "none" : "composed").field("fallback", false);
         json.field("scratch_bytes", static_cast<int64_t>(bytes));
-        json.key("notes").open('[').value("computed by calls of other ops, each of which chooses its variant");
+        json.key("notes").open('[').value(
+            call.op->composition ? "computed by calls of other ops, each of which chooses its variant"
+                                 : "widened, computed in float32 and narrowed: three steps that choose their variants");
         if (refused)
             json.value("refused: the budget of scratch memory is " + std::to_string(call.options.budget) + " bytes");
         json.close(']').key("candidates").open('[').close(']').close('}');

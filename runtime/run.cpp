@@ -11,6 +11,7 @@
 #include "pack.h"
 #include "run.h"
 #include "scratch.h"
+#include "storage.h"
 #include "verify.h"
 
 namespace nitrix {
@@ -49,6 +50,9 @@ void fill(const Array &a, double value) {
         return fill_typed<int64_t>(a, value);
     case DType::u8:
         return fill_typed<uint8_t>(a, value);
+    case DType::f16:
+    case DType::bf16:
+        break; // arrays of these are filled through float32
     }
 }
 
@@ -115,6 +119,10 @@ halide_type_t halide_type(DType dtype) {
         return {halide_type_int, 64, 1};
     case DType::u8:
         return {halide_type_uint, 8, 1};
+    case DType::f16:
+        return {halide_type_float, 16, 1};
+    case DType::bf16:
+        return {halide_type_bfloat, 16, 1};
     }
     return {halide_type_float, 32, 1};
 }
@@ -295,9 +303,14 @@ void run_helper(const Call &call, const Variant &serving, const char *op, const 
                                          targets[serving.target].name + "; the output is incomplete");
 }
 
+const Composition *composition_of(const Call &call) {
+    const uint32_t stored = call.op->storage_dtypes >> static_cast<int>(call.dtype) & 1;
+    return stored ? &computed_in_float32 : call.op->composition;
+}
+
 size_t workspace_bytes(const Call &call) {
-    if (call.op->composition)
-        return call.op->composition->workspace_bytes(call);
+    if (const Composition *composition = composition_of(call))
+        return composition->workspace_bytes(call);
     for (int d = 0; d < call.op->n_dims; ++d)
         if (call.dims[d] == 0)
             return 0;
@@ -312,10 +325,10 @@ size_t workspace_bytes(const Call &call) {
 bool is_over_budget(const Call &call, size_t bytes) { return call.options.budget && bytes > call.options.budget; }
 
 // The kernels that an op is made of fall back to what needs less; the arrays between them have no other form.
-static void check_composed_budget(const Call &call) {
+static void check_composed_budget(const Call &call, const Composition &composition) {
     if (!call.options.budget)
         return;
-    const size_t bytes = call.op->composition->workspace_bytes(call);
+    const size_t bytes = composition.workspace_bytes(call);
     if (is_over_budget(call, bytes))
         refuse(NITRIX_ERROR_MEMORY, std::string(call.op->name) + ": needs " + std::to_string(bytes) +
                                         " bytes of scratch memory, the context's budget is " +
@@ -323,12 +336,12 @@ static void check_composed_budget(const Call &call) {
 }
 
 void run(const Call &call) {
-    if (call.op->composition) {
-        if (call.options.variant)
+    if (const Composition *composition = composition_of(call)) {
+        if (call.options.variant && call.op->composition)
             refuse_value(std::string("options: variant: ") + call.op->name +
                          " is made of several ops; choose by backend or mode");
-        check_composed_budget(call);
-        call.op->composition->run(call);
+        check_composed_budget(call, *composition);
+        composition->run(call);
         return;
     }
     if (answer_zero_size(call))

@@ -14,6 +14,12 @@ void run_kernel(const Call &part, const Variant &variant, KernelContext &kernel)
 // in the helper's order, with the call's leading dimensions or without.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
 
+// Id of what served the calling thread's latest call.
+extern thread_local const char *last_variant;
+
+// How a call is computed by calls of other ops; nullptr: variants serve it.
+const Composition *composition_of(const Call &call);
+
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);
 

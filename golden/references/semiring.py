@@ -33,6 +33,8 @@ ALGEBRAS = {
     "euclidean": FLOATS,
     "boolean": ("bool",),
 }
+# Algebras whose products may be stored in float16: computed in float32 and rounded once.
+STORED = ("real", "tropical_max_plus", "tropical_min_plus")
 PRECISION = 320  # bits: sums of the corpus are exact, or nearly
 
 # What combine maps everything to the monoid's identity with (padding, dead rows) and leaves the other operand alone.
@@ -122,6 +124,8 @@ def compute(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
     if algebra.startswith("tropical"):
         return {"C": _tropical(A, B, ANNIHILATOR[algebra])}, {}
     value, scale = _elementwise({"real": _real, "log": _log, "euclidean": _euclidean}[algebra], A, B)
+    if A.dtype == np.float16:  # where rounding overflows
+        value = np.where(np.abs(value) >= 65520, np.copysign(np.inf, value), value)
     return {"C": value}, {"C": scale}
 
 
@@ -365,8 +369,13 @@ def cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
         yield from _infinities(draw)
         yield from _nan(draw, algebra)
 
-    for name, a, b in all_cases():
+    # float16 differs in rounding alone: fewer cases, none beyond its range.
+    left_out = {"magnitudes_1e15", "blocks_2x1000x2", "identity_until_late"} if dtype == "float16" else set()
+    with np.errstate(over="ignore"):
+        drawn = [case for case in all_cases() if case[0] not in left_out]
+    for name, a, b in drawn:
         yield name, {"A": np.asarray(a, np.dtype(dtype)), "B": np.asarray(b, np.dtype(dtype))}
 
 
-REFERENCES = {"semiring_matmul": Reference(ALGEBRAS, cases, compute)}
+DTYPES = {a: (*d, "float16") if a in STORED else d for a, d in ALGEBRAS.items()}
+REFERENCES = {"semiring_matmul": Reference(DTYPES, cases, compute)}

@@ -36,7 +36,7 @@ struct Precedes {
         return x.value < y.value || (!(y.value < x.value) && wins_tie(x, y));
     }
     template <typename T> static bool wins_tie(const Entry<T> &x, const Entry<T> &y) {
-        const bool x_is_nan = x.value != x.value, y_is_nan = y.value != y.value;
+        const bool x_is_nan = std::isnan(x.value), y_is_nan = std::isnan(y.value);
         return x_is_nan == y_is_nan ? x.index < y.index : y_is_nan;
     }
 };
@@ -63,7 +63,7 @@ public:
             keep_best();
         }
         for (; j + group <= count; j += group)
-            if (threshold_ != threshold_ || any_below(entry + j))
+            if (std::isnan(threshold_) || any_below(entry + j))
                 take_group(entry + j, first + j);
         for (; j < count; ++j)
             if (is_below(entry[j]))
@@ -80,7 +80,7 @@ public:
 
 private:
     // What equals the threshold has a larger index than the entry that set it, and stays out.
-    bool is_below(T value) const { return threshold_ == threshold_ ? value < threshold_ : value == value; }
+    bool is_below(T value) const { return std::isnan(threshold_) ? !std::isnan(value) : value < threshold_; }
 
     void append(T value, int64_t index) { entry_[count_++] = {value, static_cast<int32_t>(index)}; }
 
@@ -98,7 +98,7 @@ private:
             for (int64_t i = 0; i < lanes; ++i)
                 least[i] = entry[j + i] < least[i] ? entry[j + i] : least[i];
         for (int64_t i = 0; i < lanes; ++i)
-            least[i] = least[i] == least[i] ? least[i] : std::numeric_limits<T>::infinity();
+            least[i] = std::isnan(least[i]) ? std::numeric_limits<T>::infinity() : least[i];
         std::nth_element(least, least + k_ - 1, least + lanes);
         threshold_ = std::nextafter(least[k_ - 1], std::numeric_limits<T>::infinity());
         return threshold_ < std::numeric_limits<T>::infinity();

@@ -31,6 +31,9 @@ def _declaration(op: Op, suffix: str = "", extra: tuple[str, ...] = ()) -> str:
 def _comment(op: Op) -> list[str]:
     lines = textwrap.wrap(op.doc, 112)
     lines += ["", f"Shapes: {op.signature}, leading dimensions broadcast. dtypes: {', '.join(op.dtypes)}."]
+    if op.storage:
+        kinds, algebras = ", ".join(op.storage), ", ".join(op.storage_algebras)
+        lines += textwrap.wrap(f"Stored as {kinds}, computed in float32 and rounded once: {algebras}.", 112)
     for a in op.arguments:
         dtype = "the call's dtype" if a.dtype == "T" else a.dtype
         role = a.role if a.role != "state" else "input" if a.is_input else "output"

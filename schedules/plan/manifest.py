@@ -6,7 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-DTYPES = ("float32", "float64", "int32", "int64", "uint8")
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "float16", "bfloat16")
+STORAGE = ("float16", "bfloat16")  # what runtime/storage.cpp widens to float32 and narrows
 FAMILIES = (
     "contraction",
     "log_sum_exp",
@@ -32,7 +33,7 @@ NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 OP_KEYS = {
     "area", "doc", "family", "shape", "algebras", "dtypes", "arguments", "attributes", "backward", "residuals",
     "indirect_axis", "shape_classes", "orchestrated", "composed", "internal", "refuses", "shape_function", "ranks",
-    "flops", "test", "benchmark", "attributes_of", "planned", "free_outputs",
+    "flops", "test", "benchmark", "attributes_of", "planned", "free_outputs", "storage",
 }  # fmt: skip
 
 
@@ -103,6 +104,9 @@ class Op:
     flops: str = ""  # of one item of the batch, as C++ over the dimensions
     test: str = ""  # what proves its variants right, as "path::name"
     benchmark: str = ""  # what measures it, as "path::name"
+    # Of what calls may be stored in while they are computed in float32: dtypes, and the algebras for which they may.
+    storage: tuple[str, ...] = ()
+    storage_algebras: tuple[str, ...] = ()
 
     @property
     def kebab(self) -> str:
@@ -245,6 +249,16 @@ def _shape_class(where: str, entry: dict) -> ShapeClass:
     return ShapeClass(entry["name"], entry.get("when", ""), float(tolerance))
 
 
+def _storage(where: str, entry: dict, algebras: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if set(entry) - {"dtypes", "algebras"}:
+        _fail(f"{where}: storage", f"got {entry!r}", 'write { dtypes = ["float16"], algebras = ["real"] }')
+    for dtype in entry.get("dtypes", []):
+        _one_of(f"{where}: storage: dtypes", dtype, STORAGE)
+    for algebra in entry.get("algebras", []):
+        _one_of(f"{where}: storage: algebras", algebra, algebras)
+    return tuple(entry.get("dtypes", [])), tuple(entry.get("algebras", []))
+
+
 def _op(name: str, entry: dict, algebras: list[str], ops: list[str], components: Mapping[str, int]) -> Op:
     where = f"[op.{name}]"
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -308,6 +322,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str], components:
     classes = tuple(_shape_class(where, c) for c in entry.get("shape_classes", [{"name": "any"}]))
     if not any(not c.when and not c.tolerance for c in classes):
         _fail(f"{where}: shape_classes", "no class serves every shape", 'add { name = "any" }')
+    storage, storage_algebras = _storage(where, entry.get("storage", {}), chosen)
     attributes = tuple(_attribute(f"{where} attribute", a) for a in entry.get("attributes", []))
     return Op(
         name, entry["area"], entry["doc"], entry.get("family", ""), entry.get("shape", "").replace(" ", ""),
@@ -315,7 +330,7 @@ def _op(name: str, entry: dict, algebras: list[str], ops: list[str], components:
         bool(entry.get("orchestrated")), bool(entry.get("composed")), bool(entry.get("planned")),
         bool(entry.get("internal")),
         tuple(refuses.items()), entry.get("shape_function"), tuple(entry.get("ranks", ())), axis,
-        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""),
+        entry.get("flops", ""), entry.get("test", ""), entry.get("benchmark", ""), storage, storage_algebras,
     )  # fmt: skip
 
 

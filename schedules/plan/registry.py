@@ -86,6 +86,7 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields.append(f"serve_{op.name}" if op.planned else "nullptr")
     fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
+    fields += [_mask(op.storage_algebras, algebras), _mask(op.storage, DTYPES)]
     return f"    {{{', '.join(fields)}}},"
 
 

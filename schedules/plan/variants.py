@@ -8,7 +8,10 @@ from .algebras import FLOATS
 from .manifest import Op, ShapeClass
 from .targets import Target
 
-SHORT = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "uint8": "u8"}
+SHORT = {
+    "float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "uint8": "u8", "float16": "f16",
+    "bfloat16": "bf16",
+}  # fmt: skip
 
 
 class PlanError(Exception):

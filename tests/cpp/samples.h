@@ -101,8 +101,8 @@ public:
     }
     nitrix::DType dtype() const { return dtype_; }
     DLTensor view() {
-        static const DLDataType types[] = {
-            {kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1}, {kDLInt, 64, 1}, {kDLUInt, 8, 1}};
+        static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1},   {kDLInt, 64, 1},
+                                           {kDLUInt, 8, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}};
         return {bytes.data(),
                 {kDLCPU, 0},
                 static_cast<int32_t>(shape.size()),

@@ -151,6 +151,89 @@ TEST(Workspace, HoldsAllThatACallAllocates) {
     nitrix_context_destroy(context);
 }
 
+// What ops made of others, and conversions, hold is known before.
+TEST(Workspace, HoldsAllThatComposedOpsAllocate) {
+    struct Case {
+        const char *op, *semiring;
+        DType dtype;
+        std::vector<std::vector<int64_t>> inputs;
+        nitrix_attribute attribute;
+    };
+    const auto number = [](const char *name, int64_t value) {
+        return nitrix_attribute{name, NITRIX_ATTRIBUTE_INT, value, 0, nullptr, nullptr};
+    };
+    const std::vector<Case> cases = {
+        {"semiring_nearest", "euclidean", DType::f32, {{2, 700, 40}, {40, 900}}, number("k", 20)},
+        {"semiring_nearest", "tropical_min_plus", DType::f64, {{70, 3}, {2, 3, 300}}, number("k", 290)},
+        {"semiring_power", "real", DType::f64, {{2, 150, 150}}, number("n", 13)},
+        {"semiring_power", "log", DType::f32, {{150, 150}}, number("n", 6)},
+        {"semiring_closure", "tropical_max_plus", DType::f32, {{300, 300}}, {}},
+        {"semiring_closure", "boolean", DType::u8, {{2, 130, 130}}, {}},
+        {"semiring_matmul", "real", DType::f16, {{2, 200, 300}, {300, 150}}, {}},
+        {"semiring_matmul", "tropical_min_plus", DType::bf16, {{90, 300}, {300, 150}}, {}},
+    };
+    int allocations = 0;
+    nitrix_context_options with_allocator = {sizeof with_allocator,
+                                             [](size_t bytes, void *user) -> void * {
+                                                 ++*static_cast<int *>(user);
+                                                 return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+                                             },
+                                             [](void *memory, void *) { std::free(memory); },
+                                             nullptr,
+                                             &allocations,
+                                             2,
+                                             0};
+    nitrix_context *context = nullptr;
+    ASSERT_EQ(nitrix_context_create(&with_allocator, &context), NITRIX_OK) << nitrix_last_error();
+    for (const Case &c : cases) {
+        const nitrix_attribute attributes[] = {{"semiring", NITRIX_ATTRIBUTE_STRING, 0, 0, c.semiring, nullptr},
+                                               c.attribute};
+        const int n_attributes = c.attribute.name ? 2 : 1;
+        const Op &op = ops[op_named(c.op)];
+        std::mt19937_64 rng(3);
+        std::vector<samples::Tensor> tensors;
+        for (const auto &shape : c.inputs) {
+            tensors.emplace_back(c.dtype, shape);
+            if (c.dtype != DType::f16 && c.dtype != DType::bf16) // zeros do as well
+                tensors.back().fill(samples::Kind::random, rng);
+        }
+        std::vector<DLTensor> views(static_cast<size_t>(op.n_arguments));
+        std::vector<DLTensor *> pointers(views.size());
+        for (size_t i = 0; i < views.size(); ++i) {
+            if (i >= c.inputs.size()) {
+                std::vector<int64_t> shape(16);
+                int32_t rank = 0;
+                ASSERT_EQ(nitrix_output_shape(c.op, pointers.data(), op.n_arguments, attributes, n_attributes,
+                                              static_cast<int32_t>(i - c.inputs.size()), shape.data(), &rank),
+                          NITRIX_OK)
+                    << nitrix_last_error();
+                shape.resize(static_cast<size_t>(rank));
+                const int dtype = op.arguments[i].dtype;
+                tensors.emplace_back(dtype == any_dtype ? c.dtype : static_cast<DType>(dtype), shape);
+            }
+            for (size_t t = 0; t <= i; ++t) { // a longer vector may lie elsewhere
+                views[t] = tensors[t].view();
+                pointers[t] = &views[t];
+            }
+        }
+        nitrix_options options = NITRIX_OPTIONS_INIT;
+        options.context = context;
+        size_t bytes = 0;
+        ASSERT_EQ(
+            nitrix_workspace_size(c.op, pointers.data(), op.n_arguments, attributes, n_attributes, &options, &bytes),
+            NITRIX_OK)
+            << nitrix_last_error();
+        std::vector<char> memory(bytes + 64);
+        options.workspace = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+        options.workspace_size = bytes;
+        allocations = 0;
+        ASSERT_EQ(nitrix_call(c.op, pointers.data(), op.n_arguments, attributes, n_attributes, &options), NITRIX_OK)
+            << nitrix_last_error();
+        EXPECT_EQ(allocations, 0) << c.op << " " << c.semiring;
+    }
+    nitrix_context_destroy(context);
+}
+
 TEST(Budget, RefusesWhatNeedsMoreOrIsUnknown) {
     samples::Product product(300, 300, 300);
     nitrix_context_options tight = {sizeof tight, nullptr, nullptr, nullptr, nullptr, 1, 1000};

@@ -19,6 +19,7 @@ struct Op {
     const char *name;
     int inputs;
     const char *arrays[max_arrays];
+    const char *attribute = nullptr; // an integer, beside the algebra
 };
 constexpr Op ops[] = {
     {"semiring_matmul", 2, {"mk", "kn", "mn"}},
@@ -29,6 +30,9 @@ constexpr Op ops[] = {
     {"semiring_matmul_finalize", 2, {"mn", "2mn", "mn"}},
     {"semiring_matmul_vjp", 5, {"mk", "kn", "mn", "mn", "imn", "mk", "kn"}},
     {"semiring_conv", 2, {"mk", "nkk", "mk"}},
+    {"semiring_nearest", 2, {"mk", "kn", "mk", "imk"}, "k"},
+    {"semiring_power", 1, {"mm", "mm"}, "n"},
+    {"semiring_closure", 1, {"mm", "mm"}},
 };
 
 // Takes bytes from the input; zeros when it is used up.
@@ -91,8 +95,8 @@ struct Array {
 };
 
 void describe(Array &a, Bytes &in, bool output) {
-    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLUInt, 8, 1},  {kDLBool, 8, 1},
-                                       {kDLInt, 32, 1},   {kDLInt, 64, 1},   {kDLFloat, 16, 1}};
+    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLUInt, 8, 1},   {kDLBool, 8, 1},
+                                       {kDLInt, 32, 1},   {kDLInt, 64, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}};
     const uint8_t kind = in.next();
     a.tensor.ndim = kind < 200 ? 2 + kind % 3 : kind < 250 ? kind % 20 : in.raw<int32_t>();
     for (int d = 0; d < 20; ++d) {
@@ -102,7 +106,7 @@ void describe(Array &a, Bytes &in, bool output) {
     a.tensor.shape = in.next() == 255 ? nullptr : a.shape;
     a.tensor.strides = in.next() < 128 ? nullptr : a.strides;
     const uint8_t type = in.next();
-    a.tensor.dtype = type < 240 ? types[type % 7 % (type < 200 ? 1 : 7)] : in.raw<DLDataType>();
+    a.tensor.dtype = type < 240 ? types[type % 8 % (type < 200 ? 1 : 8)] : in.raw<DLDataType>();
     const uint8_t device = in.next();
     const int32_t code = device < 240 ? kDLCPU : device;
     std::memcpy(&a.tensor.device, &code, sizeof code);
@@ -202,9 +206,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         std::memcpy(&a.kind, &kind, sizeof kind);
         a.s = in.next() < 200 ? algebra : algebras[in.next() % 8];
     }
+    if (op_called.attribute && in.next() < 220) {
+        attributes[0].name = "semiring";
+        attributes[1] = {op_called.attribute, NITRIX_ATTRIBUTE_INT, size_from(in), 0, nullptr, nullptr};
+    }
     const char *const op = in.next() == 255 ? nullptr : in.next() == 255 ? "semiring" : op_called.name;
     const int32_t n = in.next() < 240 ? n_arrays : in.next() % (n_arrays + 1),
-                  n_attributes = in.next() < 200 ? 1 : in.next() % 3;
+                  n_attributes = in.next() < 200 ? 1 + (op_called.attribute != nullptr) : in.next() % 3;
     const nitrix_options *const given = in.next() < 40 ? nullptr : &options;
 
     size_t bytes = 0;

@@ -248,6 +248,63 @@ def test_the_picture_is_drawn(limited_row, tmp_path):
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_time_against_the_share_of_bad_entries_is_drawn(limited_row, tmp_path):
+    pytest.importorskip("matplotlib", reason="bench/requirements.txt brings it")
+    row = dataclasses.replace(limited_row, algebra="log", size="64 0.1 bad")
+    picture.draw_shares([row, dataclasses.replace(row, size="64 1 bad")], tmp_path / "log.png", "caption")
+    assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(picture.NothingToDraw):
+        picture.draw_shares([row], tmp_path / "none.png", "caption")
+
+
+@pytest.mark.parametrize("share", benchmarks.SHARES)
+def test_that_share_of_the_entries_is_bad(share):
+    """Where a row's maximum and a column's are far above their sum's largest term, exponentials of both never meet."""
+    a, b = benchmarks._log_share("float32", 200, share).make(np.random.default_rng(0))
+    largest = nitrix.semiring.semiring_matmul(a, b, semiring="tropical_max_plus")
+    bad = a.max(1)[:, None] + b.max(0) - largest > 100
+    assert bad.mean() == round(200 * share**0.5) ** 2 / 200**2
+    exact = np.logaddexp.reduce(a[:3, :, None].astype(np.float64) + b[:, :5], axis=1)
+    np.testing.assert_allclose(nitrix.semiring.semiring_matmul(a, b, semiring="log")[:3, :5], exact, rtol=1e-5)
+
+
+def test_the_readme_table_is_replaced_between_its_marks(limited_row, tmp_path):
+    rows = [
+        dataclasses.replace(limited_row, op=op, algebra=algebra, dtype=dtype, size=size, seconds=0.0123)
+        for op, algebra, dtype, size in report.README_ROWS
+    ]
+    begin, end = report.MARKS
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{begin}old\n{end}after\n")
+    report.write_readme(readme, rows)
+    text = readme.read_text()
+    assert text.startswith(f"before\n{begin}") and text.endswith(f"{end}after\n") and "old" not in text
+    assert text.count("12.3 ms") == len(rows)
+    with pytest.raises(KeyError, match="was not measured"):
+        report.write_readme(readme, rows[1:])
+    (tmp_path / "other.md").write_text("no marks\n")
+    with pytest.raises(ValueError, match="no table between"):
+        report.write_readme(tmp_path / "other.md", rows)
+
+
+def test_the_repositorys_readme_has_the_table():
+    _, table = (ROOT / "README.md").read_text().split(report.MARKS[0])
+    assert all(f"| {label} |" in table.split(report.MARKS[1])[0] for label in report.README_ROWS.values())
+    names = {c.name for c in benchmarks.all_cases(nitrix.info()) if c.quick}
+    assert {"/".join(key) for key in report.README_ROWS} <= names
+
+
+def test_two_threads_are_raced_with_one(tmp_path):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    results = tmp_path / "results.json"
+    done = run("--only", "semiring_matmul/euclidean/float32/256$", "--threads", "2", "--seconds", "0.05", "--json",
+               results, "--picture", tmp_path / "bench.png")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(results.read_text())["rows"]
+    assert row["peers"]["nitrix on one thread"]["agrees"]
+
+
 def run(*words):
     return subprocess.run(
         [sys.executable, ROOT / "bench" / "run.py", "--build", BUILD, *words],
@@ -257,7 +314,8 @@ def run(*words):
 
 def test_the_command_writes_a_table_and_json(tmp_path):
     results = tmp_path / "results.json"
-    done = run("--only", "semiring_matmul/real/float32/64$", "--seconds", "0.02", "--json", results)
+    done = run("--only", "semiring_matmul/real/float32/64$", "--seconds", "0.02", "--json", results, "--picture",
+               tmp_path / "bench.png")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "semiring_matmul  REAL  float32" in done.stdout
     data = json.loads(results.read_text())

@@ -20,7 +20,9 @@ def as_kind_of(like: Any, result: Any) -> Any:
     if isinstance(result, tuple):
         return tuple(as_kind_of(like, array) for array in result)
     from_dlpack = _from_dlpack(like)
-    return result if from_dlpack is np.from_dlpack else from_dlpack(result)
+    array = result if from_dlpack is np.from_dlpack else from_dlpack(result)
+    # NumPy has no bfloat16: uint16 holds its bits.
+    return array.view(like.dtype) if result.dtype == np.uint16 else array
 
 
 def _from_dlpack(like: Any) -> Any:

@@ -113,8 +113,9 @@ def semiring_matmul(
     ----------
     A : (..., m, k)
     B : (..., k, n)
-        Arrays of one dtype: float32 or float64. Leading dimensions broadcast. Any strides; sizes of zero work, and
-        an empty k gives the semiring's identity.
+        Arrays of one dtype: float32 or float64 (BOOLEAN: bool). Leading dimensions broadcast. Any strides; sizes of
+        zero work, and an empty k gives the semiring's identity. REAL and the tropical algebras also take float16 and
+        bfloat16: the product is computed in float32 and rounded once.
     semiring
         One of the constants of this module, or its name.
     backend

@@ -35,7 +35,7 @@ constexpr NamedDtype named_dtypes[] = {
     {"float16", {kDLFloat, 16, 1}, NPY_FLOAT16},
     {"float32", {kDLFloat, 32, 1}, NPY_FLOAT32},
     {"float64", {kDLFloat, 64, 1}, NPY_FLOAT64},
-    {"bfloat16", {kDLBfloat, 16, 1}, NPY_NOTYPE},
+    {"bfloat16", {kDLBfloat, 16, 1}, NPY_UINT16}, // its bits: bindings/python/nitrix/_kinds.py says what they are
     {"complex64", {kDLComplex, 64, 1}, NPY_COMPLEX64},
     {"complex128", {kDLComplex, 128, 1}, NPY_COMPLEX128},
 };
@@ -43,6 +43,12 @@ constexpr NamedDtype named_dtypes[] = {
 // False for what DLPack has no name for: strings, dates, objects, records, long double.
 bool dlpack_dtype(PyArrayObject *array, DLDataType *dtype) {
     const int type = PyArray_TYPE(array);
+    // ml_dtypes registers it; its type's name is all that is known of it here.
+    if (PyTypeNum_ISUSERDEF(type) && PyArray_ITEMSIZE(array) == 2 &&
+        std::strstr(PyArray_DESCR(array)->typeobj->tp_name, "bfloat16")) {
+        *dtype = {kDLBfloat, 16, 1};
+        return true;
+    }
     uint8_t code;
     if (type == NPY_FLOAT32 || type == NPY_FLOAT64 || type == NPY_FLOAT16)
         code = kDLFloat;

@@ -236,7 +236,7 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
             int64_t shape[max_dims];
             shape_of(o, found, attribute_list, &arrays, &dtype, &ndim, shape);
             nb::object array = new_numpy_array(dtype, ndim, shape, name_);
-            arrays.append_output(array.ptr(), name_, output.name);
+            arrays.append_output(array.ptr(), name_, output.name).tensor.dtype = dtype;
             if (n == 1)
                 result = std::move(array);
             else
@@ -259,7 +259,8 @@ nb::object Op::call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::
     }
     warnings.deliver();
     // Only now: the memory of an immutable kind (JAX) must not change once it has been handed over.
-    if (out.is_none() && !is_numpy_array(PyTuple_GET_ITEM(inputs.ptr(), 0)))
+    if (out.is_none() &&
+        (!is_numpy_array(PyTuple_GET_ITEM(inputs.ptr(), 0)) || arrays[0].tensor.dtype.code == kDLBfloat))
         return nb::module_::import_("nitrix._kinds").attr("as_kind_of")(inputs[0], result);
     return result;
 }
