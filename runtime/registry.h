@@ -103,6 +103,7 @@ struct Op {
     const Composition *composition; // nullptr: variants serve the op
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
     // Of a planned op: computes the call by helpers of the variant's target, or gives false to leave it to the variant.
+    // finish_bytes then gives the helpers' scratch bytes, or not_served.
     bool (*serve)(const Call &call, const Variant &variant, KernelContext &kernel);
     int indirect_axis;      // the dimension that arguments of role structure hold indices into; -1: none
     const ShapeRule *shape; // nullptr: the signature is the rule

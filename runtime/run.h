@@ -7,9 +7,13 @@ namespace nitrix {
 // Runs one variant on a bound call whose sizes are all positive; returns the most scratch bytes it held at once.
 int64_t run_variant(const Call &original, const Variant &variant);
 
-// Runs the row of an internal op that belongs to `serving`'s target: same algebra and dtype, no batch, every size
-// positive; `arrays` in the helper's order.
+// Runs the row of another op that belongs to `serving`'s target: same algebra and dtype, every size positive; `arrays`
+// in the helper's order, outputs with unit inner stride and all leading dimensions.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
+// Its scratch bytes.
+int64_t helper_bytes(const Call &call, const Variant &serving, const char *op, const Array *arrays);
+// What a planned op's finish_bytes says where no helper serves the call, so that its own kernel does.
+constexpr int64_t not_served = -1;
 
 // Scratch bytes of the call at most, with the bookkeeping of a caller's workspace; 0 where a size of zero needs none.
 size_t workspace_bytes(const Call &call);
