@@ -8,6 +8,7 @@
 #include "environment.h"
 #include "error.h"
 #include "pack.h"
+#include "run.h"
 
 namespace nitrix {
 
@@ -35,8 +36,13 @@ static bool is_disabled(const Variant &v) {
 }
 
 int64_t scratch_of(const Variant &v, const Call &call) {
+    if (call.op->serve) {
+        const int64_t helpers = call.op->serve_bytes(call, v);
+        if (helpers != not_served)
+            return helpers;
+    }
     const int64_t kernel = v.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
-    const int64_t after = call.op->finish_bytes ? call.op->finish_bytes(call, v) : 0;
+    const int64_t after = call.op->finish ? call.op->finish_bytes(call, v) : 0;
     int64_t sum = 0;
     if (kernel < 0 || after < 0)
         return -1;

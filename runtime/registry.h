@@ -103,7 +103,9 @@ struct Op {
     const Composition *composition; // nullptr: variants serve the op
     uint32_t algebras, dtypes;      // bit sets of what the manifest gives it
     // Of a planned op: computes the call by helpers of the variant's target, or gives false to leave it to the variant.
+    // The second: all scratch bytes of that, or not_served.
     bool (*serve)(const Call &call, const Variant &variant, KernelContext &kernel);
+    int64_t (*serve_bytes)(const Call &call, const Variant &variant);
     int indirect_axis;      // the dimension that arguments of role structure hold indices into; -1: none
     const ShapeRule *shape; // nullptr: the signature is the rule
     int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars

@@ -266,6 +266,8 @@ int64_t run_variant(const Call &original, const Variant &variant) {
     kernel.workspace.memory = original.options.workspace;
     kernel.workspace.size = original.options.workspace_size;
     if (packed_bytes(original)) {
+        if (original.op->serve && original.op->serve(original, variant, kernel)) // writes where they lie
+            return kernel.peak_bytes.load(std::memory_order_relaxed);
         const PackedOutputs packed(original, kernel);
         run_and_finish(packed.call, variant, kernel);
         packed.store();
@@ -275,32 +277,51 @@ int64_t run_variant(const Call &original, const Variant &variant) {
     return kernel.peak_bytes.load(std::memory_order_relaxed);
 }
 
-void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
-    Call helper;
+// The helper's call and the variant that serves it.
+static const Variant &bind_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays,
+                                  Call &helper) {
     helper.op_index = find_op(op);
     helper.op = &ops[helper.op_index];
     helper.algebra = call.algebra;
     helper.dtype = call.dtype;
-    helper.has_data = true;
-    helper.batch_rank = arrays[0].rank - helper.op->arguments[0].rank;
-    std::copy(call.batch, call.batch + helper.batch_rank, helper.batch);
+    helper.has_data = call.has_data;
+    helper.batch_rank = 0;
     helper.options = call.options;
     for (int i = 0; i < helper.op->n_arguments; ++i) {
         const Argument &a = helper.op->arguments[i];
         helper.arrays[i] = arrays[i];
-        for (int d = 0; arrays[i].given && d < a.rank; ++d)
-            helper.dims[a.dims[d]] = arrays[i].shape[arrays[i].rank - a.rank + d];
+        if (!arrays[i].given)
+            continue;
+        const int leading = arrays[i].rank - a.rank;
+        for (int d = 0; d < a.rank; ++d)
+            helper.dims[a.dims[d]] = arrays[i].shape[leading + d];
+        if (i < helper.op->n_inputs)
+            continue;
+        // Its outputs have all leading dimensions.
+        helper.batch_rank = leading;
+        std::copy(arrays[i].shape, arrays[i].shape + leading, helper.batch);
     }
+    if (helper.op->n_derived) // an op of the same shape rule
+        std::copy_n(call.dims + call.op->n_dims, helper.op->n_derived, helper.dims + helper.op->n_dims);
     const Cell rows = cell(helper.op_index, helper.algebra, helper.dtype);
-    for (int r = rows.first; r < rows.first + rows.count; ++r) {
-        if (variants[r].target == serving.target) {
-            run_kernel(helper, variants[r], kernel);
-            count_served(variants[r]);
-            return;
-        }
-    }
+    for (int r = rows.first; r < rows.first + rows.count; ++r)
+        if (variants[r].target == serving.target && (!variants[r].applies || variants[r].applies(helper.dims)))
+            return variants[r];
     refuse(NITRIX_ERROR_UNSUPPORTED, std::string(serving.id) + ": this build lacks " + op + " for " +
                                          targets[serving.target].name + "; the output is incomplete");
+}
+
+void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
+    Call helper;
+    const Variant &variant = bind_helper(call, serving, op, arrays, helper);
+    run_kernel(helper, variant, kernel);
+    count_served(variant);
+}
+
+int64_t helper_bytes(const Call &call, const Variant &serving, const char *op, const Array *arrays) {
+    Call helper;
+    const Variant &variant = bind_helper(call, serving, op, arrays, helper);
+    return scratch_of(variant, helper);
 }
 
 const Composition *composition_of(const Call &call) {

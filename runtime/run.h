@@ -11,8 +11,12 @@ int64_t run_variant(const Call &original, const Variant &variant);
 void run_kernel(const Call &part, const Variant &variant, KernelContext &kernel);
 
 // Runs the row of another op that belongs to `serving`'s target: same algebra and dtype, every size positive; `arrays`
-// in the helper's order, with the call's leading dimensions or without.
+// in the helper's order, outputs with unit inner stride and all leading dimensions.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
+// Its scratch bytes.
+int64_t helper_bytes(const Call &call, const Variant &serving, const char *op, const Array *arrays);
+// What a planned op's serve_bytes says where no helper serves the call, so that its own kernel does.
+constexpr int64_t not_served = -1;
 
 // Id of what served the calling thread's latest call.
 extern thread_local const char *last_variant;

@@ -56,7 +56,8 @@ static void stencil(family::Stencil &f, int) {
     const auto size_of = family::Stencil::shape;
     const Halide::Expr rows = size_of("spatial0") * size_of("spatial1"), made = size_of("out0") * size_of("out1");
     // Of each channel of each row of x, of the row, of the rows of y, and of k: whether there is a NaN.
-    const Halide::Expr marks = size_of("batch") * ((size_of("c_in") + 1) * rows + made + 1);
+    const Halide::Expr lanes = size_of(f.by_channel ? "c" : "c_in"),
+                       marks = size_of("batch") * ((lanes + 1) * rows + made + 1);
     f.scratch_bytes = f.poisons() ? f.type.bytes() * marks : Halide::cast<int64_t>(0);
 }
 

@@ -154,38 +154,33 @@ void Stencil::whole() {
     const std::vector<Var> at = {o, w, h, d, batch};
     const auto valid = [&](const Tap &at_tap) { return is_inside(0, w, at_tap); };
     const auto read = [&](Expr channel, const Tap &at_tap) {
-        return x(channel, clamp(place(0, w, at_tap), 0, axes[0].size - 1), input(1, h, at_tap), input(2, d, at_tap),
-                 batch);
+        return x(channel_of_x(channel), clamp(place(0, w, at_tap), 0, axes[0].size - 1), input(1, h, at_tap),
+                 input(2, d, at_tap), batch);
     };
     const auto weigh = [&](Expr channel, const Tap &at_tap) { return kernel_at(o, channel, at_tap); };
     const Form everywhere = {"partial", Expr(), read, weigh, valid};
     add_zones(at, {everywhere});
     if (poisons()) {
         nan_in_row = RDom(0, axes[0].size, "nan_in_row");
-        define_nan_rows(x(c, nan_in_row, h, d, batch), plane ? Expr(1) : c_in);
+        define_nan_rows(x(c, nan_in_row, h, d, batch), lanes_of_x());
         define_hits(at, everywhere);
     }
     y(at) = finish(exprs(at));
 }
 
-void Stencil::channels(const StencilTile &tile, int lanes) {
-    const int width = tile.vectors * lanes;
-    const std::vector<Var> at = {oi, wi, oo, wo, h, d, batch};
+void Stencil::add_tiles(const std::vector<Var> &at, int positions,
+                        const std::function<Expr(Expr, const Tap &)> &weigh) {
     // Clamped: an edge tile computes duplicates that the guarded store drops.
-    k_panel(oi, c, kw, kh, kd, oo, batch) = kernel_at(likely(min(oo * width + oi, c_out - 1)), c, {kw, kh, kd});
-    const Expr position = wo * tile.positions + wi, last = likely(min(position, axes[0].positions - 1));
-    const auto weigh = [&](Expr channel, const Tap &at_tap) {
-        return k_panel(oi, channel, at_tap[0], at_tap[1], at_tap[2], oo, batch);
-    };
+    const Expr position = wo * positions + wi, last = likely(min(position, axes[0].positions - 1));
     const auto read = [&](Expr at_w, Expr channel, const Tap &at_tap) {
-        return x(channel, at_w, input(1, h, at_tap), input(2, d, at_tap), batch);
+        return x(channel_of_x(channel), at_w, input(1, h, at_tap), input(2, d, at_tap), batch);
     };
     const auto anywhere = [&](Expr channel, const Tap &at_tap) {
         return read(clamp(place(0, last, at_tap), 0, axes[0].size - 1), channel, at_tap);
     };
     const auto valid = [&](const Tap &at_tap) { return is_inside(0, last, at_tap); };
-    const Expr first_w = cast<int64_t>(wo * tile.positions) * axes[0].stride - axes[0].before;
-    const Expr last_w = cast<int64_t>(wo * tile.positions + tile.positions - 1) * axes[0].stride +
+    const Expr first_w = cast<int64_t>(wo * positions) * axes[0].stride - axes[0].before;
+    const Expr last_w = cast<int64_t>(wo * positions + positions - 1) * axes[0].stride +
                         (axes[0].taps - 1) * axes[0].dilation - axes[0].before;
     const Expr interior = first_w >= 0 && last_w < axes[0].size;
     const auto inside = [&](Expr channel, const Tap &at_tap) {
@@ -195,11 +190,26 @@ void Stencil::channels(const StencilTile &tile, int lanes) {
     add_zones(at, {{"interior", interior, inside, weigh, [](const Tap &) { return Expr(); }}, edge});
     if (poisons()) {
         nan_in_row = RDom(0, axes[0].size, "nan_in_row");
-        define_nan_rows(x(c, nan_in_row, h, d, batch), c_in);
+        define_nan_rows(x(c, nan_in_row, h, d, batch), lanes_of_x());
         define_hits(at, edge);
     }
+}
+
+void Stencil::channels(const StencilTile &tile, int lanes) {
+    const int width = tile.vectors * lanes;
+    k_panel(oi, c, kw, kh, kd, oo, batch) = kernel_at(likely(min(oo * width + oi, c_out - 1)), c, {kw, kh, kd});
+    add_tiles({oi, wi, oo, wo, h, d, batch}, tile.positions, [&](Expr channel, const Tap &at_tap) {
+        return k_panel(oi, channel, at_tap[0], at_tap[1], at_tap[2], oo, batch);
+    });
     const std::vector<Expr> tile_of = {o % width, w % tile.positions, o / width, w / tile.positions, h, d, batch};
     y(o, w, h, d, batch) = finish(tile_of);
+}
+
+void Stencil::depthwise(int positions) {
+    k_panel(o, kw, kh, kd, batch) = kernel_at(o, 0, {kw, kh, kd});
+    add_tiles({o, wi, wo, h, d, batch}, positions,
+              [&](const Expr &, const Tap &at_tap) { return k_panel(o, at_tap[0], at_tap[1], at_tap[2], batch); });
+    y(o, w, h, d, batch) = finish({o, w % positions, w / positions, h, d, batch});
 }
 
 void Stencil::rows(const StencilTile &tile, int lanes) {

@@ -53,6 +53,8 @@ public:
     void whole();
     // The accumulators of a tile at a time: a vector of output channels for each of several positions.
     void channels(const StencilTile &tile, int lanes);
+    // The same where each channel meets a kernel of its own: a vector of channels, read where they lie.
+    void depthwise(int positions);
     // The same for a plane: a vector of positions, read from rows that are copied with room around them.
     void rows(const StencilTile &tile, int lanes);
 
@@ -62,7 +64,8 @@ public:
     const StencilAxis axes[3];
     const Expr c_in, c_out;
     const bool plane;
-    bool narrow = false; // few output channels: one vector of them
+    bool narrow = false;     // few output channels: one vector of them
+    bool by_channel = false; // output channel o reads channel o of x: as a plane else
     const Type type;
 
     // What the forms define, for the schedule.
@@ -116,6 +119,10 @@ private:
     void set_passes();
     Expr nan_mask(Expr value) const;
     void define_nan_rows(Expr value, Expr lanes);
+    Expr channel_of_x(const Expr &channel) const { return by_channel ? Expr(o) : channel; }
+    Expr lanes_of_x() const { return by_channel ? c_out : plane ? Expr(1) : c_in; }
+    // Tiles of positions along w whose dimensions are `at`, and NaN among the operands.
+    void add_tiles(const std::vector<Var> &at, int positions, const std::function<Expr(Expr, const Tap &)> &weigh);
     // How a zone reads its operands, and where: on tiles to which `applies`, at taps that are `valid`.
     struct Form {
         std::string name;

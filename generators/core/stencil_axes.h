@@ -10,10 +10,11 @@ namespace nitrix {
 // The axes of a generator with inputs stride, dilation and before, outermost axis first; innermost first here.
 template <typename X, typename K, typename Y, typename Scalars>
 void set_axes(family::StencilAxis (&axes)[3], const X &x, const K &k, const Y &y, const Scalars &stride,
-              const Scalars &dilation, const Scalars &before) {
+              const Scalars &dilation, const Scalars &before, int channels_of_k = 2) {
     for (int a = 0; a < 3; ++a)
-        axes[a] = {x.dim(1 + a).extent(), k.dim(2 + a).extent(), y.dim(1 + a).extent(),
-                   stride[2 - a],         dilation[2 - a],       before[2 - a]};
+        axes[a] = {x.dim(1 + a).extent(), k.dim(channels_of_k + a).extent(),
+                   y.dim(1 + a).extent(), stride[2 - a],
+                   dilation[2 - a],       before[2 - a]};
 }
 
 using family::is_in;

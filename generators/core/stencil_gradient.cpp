@@ -35,14 +35,35 @@ void StencilGradient::sums(Type t) {
     merge = [](const Expr &total, const Expr &part) { return total + part; };
 }
 
-Func StencilGradient::padded(const std::string &name, const Func &image, const Expr &size, const Expr &room) {
-    Func rows(name);
-    Var w("w"), h("h"), d("d"), batch("batch");
+// image(0, a, b, d, batch) with room before and after its first axis, or before and after its second one, which then is
+// the copy's first.
+static StencilGradient::Copy with_room(const std::string &name, const Func &image, const Expr &size, const Expr &room,
+                                       bool swap) {
+    Func copy(name);
+    Var a("a"), b("b"), d("d"), batch("batch");
     const RDom row(0, size, name + "_row");
-    rows(w, h, d, batch) = Internal::make_zero(image.type());
-    rows(row + room, h, d, batch) = image(0, row, h, d, batch);
-    copies.push_back({rows, row});
-    return rows;
+    copy(a, b, d, batch) = Internal::make_zero(image.type());
+    const Expr at = row;
+    copy(row + room, b, d, batch) = swap ? image(0, b, at, d, batch) : image(0, at, b, d, batch);
+    return {copy, row};
+}
+
+Func StencilGradient::padded(const std::string &name, const Func &image, const Expr &size, const Expr &room) {
+    copies.push_back(with_room(name, image, size, room, false));
+    return copies.back().of;
+}
+
+Func StencilGradient::columns(const std::string &name, const Func &image, const Expr &size, const Expr &room) {
+    copies.push_back(with_room(name, image, size, room, true));
+    return copies.back().of;
+}
+
+Expr StencilGradient::bytes_of_columns(Type type, const std::string &of) {
+    const auto size = [](const std::string &name) { return Stencil::shape(name); };
+    const Expr reach = (size("window1") - 1) * size("dilation1") + 1;
+    const Expr rows =
+        size("out1") * size("stride1") + size("spatial1") + size("before1") + reach + 64 * size("stride1");
+    return cast<int64_t>(type.bytes()) * rows * size(of + "2") * size(of + "0");
 }
 
 Expr StencilGradient::bytes_of_padded(Type type, const std::string &of) {

@@ -39,8 +39,12 @@ public:
     };
     std::vector<Copy> copies;
     Expr scratch_bytes = Halide::cast<int64_t>(0); // of the copies
-    // How many of t and of vectors a tile takes of the room that the accumulators have.
-    enum class Tile { tall, column, square, flat } tile = Tile::tall;
+    // How many of t and of vectors a tile takes of the room that the accumulators have. across: no vectors of v; a
+    // vector of values of outer's second variable, whose partial results are merged in order.
+    enum class Tile { tall, column, square, across } tile = Tile::tall;
+    // Whether the first dimension of `rest` lies inside the loops over `outer`, and all tiles with it: a row of
+    // operands that comes from memory once serves them all.
+    bool all_tiles_at_once = false;
 
     // The reduction is a sum of elements of a type.
     void sums(Type t);
@@ -49,6 +53,9 @@ public:
     Func padded(const std::string &name, const Func &image, const Expr &size, const Expr &room);
     // Its bytes, for an image with the extents `of` ("spatial" or "out").
     static Expr bytes_of_padded(Type type, const std::string &of);
+    // columns(h + room, w, d, batch) = image(0, w, h, d, batch): what a vector across rows reads.
+    Func columns(const std::string &name, const Func &image, const Expr &size, const Expr &room);
+    static Expr bytes_of_columns(Type type, const std::string &of);
 
     void tiled(int width, int tile);
     // In a step: the position along v, past the end in an edge tile, where a step has at_v clamped.

@@ -48,10 +48,6 @@ public:
 
 private:
     Expr position() const { return of_block * family::Stencil::block + f.inner; }
-    Expr added(const Expr &old, const Expr &of_x, const Expr &of_k, const Expr &of_y, const Expr &of_dy) const {
-        const Expr weight = term.weight ? term.weight(of_dy, of_y) : of_dy;
-        return nitrix::fma(weight, term.right(of_x, of_k, of_y), old);
-    }
 
     void channels(const Expr &c_in, const Expr &c_out) {
         using Tile = family::StencilGradient::Tile;
@@ -59,6 +55,7 @@ private:
         f.v = o;
         f.t = c;
         f.rest = {kw, kh, kd, batch};
+        f.all_tiles_at_once = true;
         f.v_size = c_out;
         f.t_size = c_in;
         f.outer.where(is_in(place_of(axes[1], f.outer[1], kh), axes[1].size));
@@ -74,8 +71,10 @@ private:
         if (reads_y)
             f.copies.push_back({values, RDom()});
         const auto shape = [](const char *name) { return family::Stencil::shape(name); };
-        f.scratch_bytes = cast<int64_t>((reads_y ? 2 : 1) * x.type().bytes()) * (shape("c_out") + 63) / 64 * 64 *
-                          shape("out0") * shape("out1") * shape("out2");
+        const Expr copied = (reads_y ? 2 : 1) * shape("out0") * shape("out1") * shape("out2");
+        // Each thread holds the sums of the taps of a row of the window.
+        const Expr sums = shape("threads") * shape("window2") * (shape("c_in") + 32);
+        f.scratch_bytes = cast<int64_t>(x.type().bytes()) * ((shape("c_out") + 63) / 64 * 64) * (copied + sums);
         f.step = [this, weights, values, reads_y](const Expr &old, const Expr &at_o, const Expr &at_c) {
             const Expr at = promise(position(), axes[0].positions), lane = f.whole_v();
             const Expr of_x = x(at_c, promise(place_of(axes[0], at, kw), axes[0].size),
@@ -87,10 +86,9 @@ private:
         };
     }
 
-    // One channel in and out, stride and dilation 1 along w: taps along w fill the vectors.
+    // One channel in and out: vectors across rows, whose sums over w are independent of each other.
     void plane() {
-        axes[0].dilation = 1;
-        f.tile = family::StencilGradient::Tile::flat;
+        f.tile = family::StencilGradient::Tile::across;
         for (auto *image : {&x, &y, &dy})
             image->dim(1).set_stride(1);
         dk.dim(2).set_stride(1);
@@ -100,16 +98,26 @@ private:
         f.rest = {kd, batch};
         f.v_size = axes[0].taps;
         f.t_size = axes[1].taps;
-        const Func rows = f.padded("x_rows", x, axes[0].size, axes[0].before);
-        f.scratch_bytes = f.bytes_of_padded(x.type(), "spatial");
-        f.step = [this, rows](const Expr &old, const Expr &at_kw, const Expr &at_kh) {
+        const Func from_x = f.columns("x_columns", x, axes[1].size, axes[1].before);
+        Func weights("weights");
+        Var w("w");
+        const Expr of_dy = dy(o, w, h, d, batch);
+        weights(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(o, w, h, d, batch)) : of_dy;
+        const Func from_dy = f.columns("weight_columns", weights, axes[1].positions, 0);
+        Func from_y;
+        if (term.reads_result)
+            from_y = f.columns("y_columns", y, axes[1].positions, 0);
+        f.scratch_bytes =
+            f.bytes_of_columns(x.type(), "spatial") + (term.reads_result ? 2 : 1) * f.bytes_of_columns(x.type(), "out");
+        f.step = [this, from_x, from_dy, from_y](const Expr &old, const Expr &at_kw, const Expr &at_kh) {
             const Expr at = promise(position(), axes[0].positions);
             const Expr place = place_of(axes[0], at, at_kw), row = place_of(axes[1], h, at_kh);
-            const Expr of_x = rows(place + axes[0].before, clamp(row, 0, axes[1].size - 1),
-                                   promise(place_of(axes[2], d, kd), axes[2].size), batch);
-            return select(
-                is_in(place, axes[0].size) && is_in(row, axes[1].size),
-                added(old, of_x, k(0, 0, at_kw, at_kh, kd, batch), y(0, at, h, d, batch), dy(0, at, h, d, batch)), old);
+            const Expr of_x = from_x(row + axes[1].before, clamp(place, 0, axes[0].size - 1),
+                                     promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            const Expr of_y = term.reads_result ? from_y(h, at, d, batch) : zero(x.type());
+            const Expr share = term.right(of_x, k(0, 0, at_kw, at_kh, kd, batch), of_y);
+            return select(is_in(place, axes[0].size) && is_in(row, axes[1].size),
+                          nitrix::fma(from_dy(h, at, d, batch), share, old), old);
         };
     }
 

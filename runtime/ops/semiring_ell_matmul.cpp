@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ell.h"
+#include "pack.h"
 #include "run.h"
 #include "scratch.h"
 #include "structure.h"
@@ -37,7 +38,7 @@ Array item_of(const Call &call, int argument, const int64_t *index) {
 
 bool serve_semiring_ell_matmul(const Call &call, const Variant &variant, KernelContext &kernel) {
     const Plan *const plan = plan_of(call);
-    if (!plan)
+    if (!plan || packed_bytes(call)) // then once more, with compact outputs
         return false;
     std::optional<Scratch> copy;
     if (!in_one_row(call.arrays[values]))
@@ -66,10 +67,11 @@ bool serve_semiring_ell_matmul(const Call &call, const Variant &variant, KernelC
     }
 }
 
-int64_t finish_bytes_semiring_ell_matmul(const Call &call, const Variant &) {
-    // A compact copy of the values, and the row that each thread is making.
+int64_t serve_bytes_semiring_ell_matmul(const Call &call, const Variant &) {
+    // Compact copies of the output and of the values, and the row that each thread is making.
     const int64_t copy = in_one_row(call.arrays[values]) ? 0 : call.dims[0] * call.dims[1];
-    return plan_of(call) ? (copy + call.options.threads * call.dims[3]) * dtype_bytes(call.dtype) : 0;
+    const int64_t elements = copy + call.options.threads * call.dims[3];
+    return plan_of(call) ? packed_bytes(call) + elements * dtype_bytes(call.dtype) : not_served;
 }
 
 } // namespace nitrix

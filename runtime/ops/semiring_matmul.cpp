@@ -10,7 +10,6 @@
 #include "call.h"
 #include "run.h"
 #include "scratch.h"
-#include "semiring_matmul_slices.h"
 
 namespace nitrix {
 
@@ -192,7 +191,7 @@ void finish_semiring_matmul(const Call &call, const Variant &variant, KernelCont
 
 int64_t finish_bytes_semiring_matmul(const Call &call, const Variant &) {
     if (!mark_of(call))
-        return slice_bytes(call);
+        return 0;
     // The list, or a few rows' values, and what the streaming kernel of either keeps.
     const int64_t size = dtype_bytes(call.dtype), in_rows = std::min(rows_at_a_time, call.dims[0]) * call.dims[2];
     const int64_t panel = call.dims[1] * 64; // a vector of columns, for each thread

@@ -1,7 +1,8 @@
-#include "semiring_matmul_slices.h"
-
+// A long REAL product is summed in slices of k, each a product of its own: the error of a sum grows with the number of
+// terms on every level, so three short levels (steps, blocks, slices) beat two.
 #include <algorithm>
 
+#include "pack.h"
 #include "run.h"
 #include "scratch.h"
 
@@ -38,10 +39,19 @@ Array product_of_slice(const Call &call, char *data) {
     return product;
 }
 
+// Of one slice's product beside the sum.
+int64_t slice_bytes(const Call &call) {
+    int64_t bytes = dtype_bytes(call.dtype);
+    for (const int64_t size : {call.batch_size(), call.dims[0], call.dims[2]})
+        if (__builtin_mul_overflow(bytes, size, &bytes))
+            return INT64_MAX;
+    return bytes;
+}
+
 } // namespace
 
 bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelContext &kernel) {
-    if (!is_sliced(call))
+    if (!is_sliced(call) || packed_bytes(call)) // then once more, with compact outputs
         return false;
     const Scratch memory(kernel, slice_bytes(call));
     const Array &sum = call.arrays[C], product = product_of_slice(call, memory.data());
@@ -63,12 +73,14 @@ bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelConte
     return true;
 }
 
-int64_t slice_bytes(const Call &call) {
+int64_t serve_bytes_semiring_matmul(const Call &call, const Variant &variant) {
     if (!is_sliced(call))
-        return 0;
-    int64_t bytes = dtype_bytes(call.dtype);
-    for (const int64_t size : {call.batch_size(), call.dims[0], call.dims[2]})
-        if (__builtin_mul_overflow(bytes, size, &bytes))
+        return not_served;
+    int64_t bytes = variant.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
+    if (bytes < 0)
+        return INT64_MAX;
+    for (const int64_t more : {packed_bytes(call), slice_bytes(call)})
+        if (__builtin_add_overflow(bytes, more, &bytes))
             return INT64_MAX;
     return bytes;
 }

@@ -17,7 +17,8 @@ enum Argument { image, window, result };
 // Without the attribute, the kernel is taken to have no leading dimensions.
 int spatial_rank(const Call &call) {
     const int64_t given = attribute(call, "spatial_rank").i;
-    const int rank = given ? static_cast<int>(given) : call.arrays[window].rank - 2;
+    const int channels = call.op->arguments[window].rank - axes; // dimensions of the kernel behind its axes
+    const int rank = given ? static_cast<int>(given) : call.arrays[window].rank - channels;
     if (rank < 1 || rank > axes)
         refuse_value(where(*call.op, call.op->arguments[window].name) + "has shape " +
                      shape_text(call.arrays[window].shape, call.arrays[window].rank) +

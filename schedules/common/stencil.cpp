@@ -1,26 +1,33 @@
 #include "schedules/common/stencil.h"
 
+#include <algorithm>
+
 namespace nitrix {
 
 using namespace Halide;
 
 static constexpr auto tail = TailStrategy::GuardWithIf;
 
-static Expr size_of(const char *name) { return family::Stencil::shape(name); }
+static Expr size_of(const std::string &name) { return family::Stencil::shape(name); }
 static Expr round_up(Expr value, int to) { return (value + (to - 1)) / to * to; }
+
+// Channels that are read where they lie start anywhere.
+static Func fix(family::Stencil &f, Func g, Var vector, int width) {
+    return f.by_channel ? g.bound_extent(vector, width) : g.bound(vector, 0, width);
+}
 
 // One zone's reduction: the accumulators of a tile in registers over a block of taps and channels.
 static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vector, int width, int lanes,
                        int unroll_c) {
     Stage merge = zone.total.update(zone.merge_stage);
     Stage step = zone.partial.update();
-    zone.partial.bound(vector, 0, width)
+    fix(f, zone.partial, vector, width)
         .compute_at(zone.total, zone.blocks[0])
         .vectorize(vector, lanes)
         .unroll(vector)
         .bound_extent(f.cb, 1)
         .bound_extent(f.tb, 1);
-    if (f.plane) {
+    if (f.plane && !f.by_channel) {
         merge.reorder(vector, zone.blocks[0], zone.blocks[1]);
         step.reorder(vector, zone.inside[0], zone.inside[1], zone.inside[2], zone.inside[3]);
     } else {
@@ -37,21 +44,21 @@ static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vect
         step.unroll(zone.inside[0], unroll_c);
 }
 
-static void find_nan(family::Stencil &f, Var vector, int width, int lanes, Var row) {
+static void find_nan(family::Stencil &f, Var vector, int width, int lanes, Var row, Var tile) {
     f.nan_lane.compute_at(f.nan_row, f.h).vectorize(f.c, lanes, tail);
     f.nan_lane.update().reorder(f.c, f.nan_in_row, f.h, f.d).vectorize(f.c, lanes, tail);
     f.nan_k.compute_at(f.y, f.batch);
     f.nan_near.compute_at(f.y, row);
     // The test for a near NaN stays in the innermost loop: as few passes through it as can be.
-    f.hits.bound(vector, 0, width)
+    fix(f, f.hits, vector, width)
         .bound_extent(f.wo, 1)
         .bound_extent(f.h, 1)
         .bound_extent(f.d, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.y, f.wo)
+        .compute_at(f.y, tile)
         .vectorize(vector, lanes);
     Stage search = f.hits.update();
-    if (f.plane)
+    if (f.plane && !f.by_channel)
         search.reorder(vector, f.hit[0], f.hit[1], f.hit[2], f.hit[3]);
     else
         search.reorder(vector, f.wi, f.hit[0], f.hit[1], f.hit[2], f.hit[3]).unroll(f.wi);
@@ -110,8 +117,48 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, f.batch);
         f.hits.bound(f.wi, 0, tile.positions).bound_extent(f.oo, 1);
-        find_nan(f, f.oi, width, lanes, row);
+        find_nan(f, f.oi, width, lanes, row, f.wo);
         bytes += size * (size_of("spatial0") * size_of("spatial1") + c_in + 64);
+    }
+    f.scratch_bytes = simplify(bytes);
+}
+
+// Vectors of channels, the last of which shifts inwards; single channels where there are fewer.
+static void depthwise(family::Stencil &f, int positions, int lanes) {
+    const int width = f.narrow ? 1 : std::min(lanes, 16);
+    f.depthwise(positions);
+    Var row("row"), wc("wc");
+    f.y.split(f.o, f.oo, f.oi, width, TailStrategy::ShiftInwards)
+        .split(f.w, f.wo, f.wi, positions, tail)
+        .split(f.wo, wc, f.wo, 64, tail)
+        .fuse(f.h, f.d, row)
+        .reorder(f.oi, f.wi, f.oo, f.wo, wc, row, f.batch)
+        .vectorize(f.oi)
+        .parallel(wc)
+        .parallel(row)
+        .partition(f.wo, Partition::Never)
+        .partition(wc, Partition::Never)
+        .partition(row, Partition::Never)
+        .partition(f.oo, Partition::Never);
+    f.k_panel.compute_at(f.y, f.batch).reorder_storage(f.o, f.kw, f.kh, f.kd, f.batch);
+    const auto one_tile = [&](Func g) {
+        g.bound_extent(f.o, width).bound(f.wi, 0, positions).bound_extent(f.wo, 1);
+        g.bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
+        return g;
+    };
+    for (family::Stencil::Pass &pass : f.passes)
+        one_tile(pass.total).compute_at(f.y, f.oo).vectorize(f.o, width).unroll(f.wi);
+    for (family::Stencil::Zone &zone : f.zones) {
+        one_tile(zone.partial);
+        accumulate(f, zone, f.o, width, width, 1);
+    }
+    const Expr size = cast<int64_t>(f.type.bytes()), channels = size_of("c");
+    Expr bytes = size * channels * size_of("window0") * size_of("window1") * size_of("window2");
+    if (f.poisons()) {
+        f.nan_row.compute_at(f.y, f.batch);
+        one_tile(f.hits);
+        find_nan(f, f.o, width, width, row, f.oo);
+        bytes += size * (size_of("spatial0") * size_of("spatial1") + channels + 64);
     }
     f.scratch_bytes = simplify(bytes);
 }
@@ -151,24 +198,31 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
         zone.partial.bound_extent(f.wo, 1).bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
         accumulate(f, zone, f.wi, width, lanes, 1);
     }
-    const auto reach = [](const char *taps, const char *dilation) {
+    const auto reach = [](const std::string &taps, const std::string &dilation) {
         return (size_of(taps) - 1) * size_of(dilation) + 1;
     };
-    const auto span = [&](int block, const char *stride, const char *taps, const char *dilation, const char *size) {
-        return min(block * size_of(stride) + reach(taps, dilation), size_of(size));
+    // Rows of x that a block of rows of y reads; of the only block, none before the first.
+    const auto span = [&](int block, const std::string &axis) {
+        const Expr made = size_of("out" + axis), is_only = cast<int64_t>(made <= block);
+        const Expr reads = (min(made, block) - 1) * size_of("stride" + axis) +
+                           reach("window" + axis, "dilation" + axis) - is_only * size_of("before" + axis);
+        return max(min(reads, size_of("spatial" + axis)), 1);
     };
     const Expr size = cast<int64_t>(f.type.bytes());
     const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
-    const Expr copied = span(rows, "stride1", "window1", "dilation1", "spatial1") *
-                        span(slices, "stride0", "window0", "dilation0", "spatial0");
-    const Expr row_length = size_of("out2") + size_of("spatial2") + size_of("before2") + reach("window2", "dilation2");
+    const Expr copied = span(rows, "1") * span(slices, "0");
+    // What x fills, in whole vectors where they are scanned, and what the last tile reads; of few rows Halide holds a
+    // tile more.
+    const Expr filled = size_of("before2") + (f.poisons() ? round_up(size_of("spatial2"), lanes) : size_of("spatial2"));
+    const Expr row_length =
+        round_up(max(filled, round_up(size_of("out2"), width) + reach("window2", "dilation2") - 1), lanes) + width;
     // Each thread copies the rows of a block of its own.
     const Expr blocks = (size_of("out1") + rows - 1) / rows * ((size_of("out0") + slices - 1) / slices);
     const Expr copies = min(size_of("threads"), blocks);
-    Expr bytes = size * copied * (row_length + 2 * width) * copies + size * taps;
+    Expr bytes = size * copied * row_length * copies + size * taps + 64;
     if (f.poisons()) {
         f.nan_row.compute_at(f.y, block);
-        find_nan(f, f.wi, width, lanes, hi);
+        find_nan(f, f.wi, width, lanes, hi, f.wo);
         bytes += size * (copied + 64) * copies;
     }
     f.scratch_bytes = simplify(bytes);
@@ -183,7 +237,9 @@ void stencil_tile(family::Stencil &f, family::StencilTile channel_tile, family::
         channel_tile.positions = plane_tile.vectors = 2;
         channel_tile.vectors = channel_tile.unroll_c = 1;
     }
-    if (f.plane)
+    if (f.by_channel)
+        depthwise(f, f.passes.size() > 1 ? 2 : 8, lanes);
+    else if (f.plane)
         plane(f, plane_tile, lanes);
     else
         channels(f, channel_tile, lanes);

@@ -79,11 +79,11 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields.append(f"flops_{op.name}" if op.flops else "nullptr")
     fields.append(str(op.internal).lower())
     fields.append(f"finish_{op.name}" if op.orchestrated else "nullptr")
-    fields.append(f"finish_bytes_{op.name}" if op.orchestrated or op.planned else "nullptr")
+    fields.append(f"finish_bytes_{op.name}" if op.orchestrated else "nullptr")
     fields += [f"refusals_{op.name}" if op.refuses else "nullptr", str(len(op.refuses))]
     fields.append(f"&compose_{op.name}" if op.composed else "nullptr")
     fields += [_mask(op.algebras, algebras), _mask(op.dtypes, DTYPES)]
-    fields.append(f"serve_{op.name}" if op.planned else "nullptr")
+    fields += [f"serve_{op.name}", f"serve_bytes_{op.name}"] if op.planned else ["nullptr", "nullptr"]
     fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
     fields += [_mask(op.storage_algebras, algebras), _mask(op.storage, DTYPES)]
@@ -118,10 +118,10 @@ def write_registry(
     for op in ops:
         if op.orchestrated:
             out.append(f"void finish_{op.name}(const Call &, const Variant &, KernelContext &);")
+            out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
         if op.planned:
             out.append(f"bool serve_{op.name}(const Call &, const Variant &, KernelContext &);")
-        if op.orchestrated or op.planned:
-            out.append(f"int64_t finish_bytes_{op.name}(const Call &, const Variant &);")
+            out.append(f"int64_t serve_bytes_{op.name}(const Call &, const Variant &);")
         out += _op_tables(op, algebras)
         if op.flops:
             out += _shape_function("double", f"flops_{op.name}", op, f"return 1.0 * {op.flops};")

@@ -279,3 +279,80 @@ def test_explain_and_workspace_size_take_the_same_options():
     answer = nitrix.explain(semiring_conv, x, k, padding=[(1, 1), (0, 0)], stride=2)
     assert answer["chosen"].startswith("semiring-conv/real/f32/narrow/")
     assert nitrix.workspace_size(semiring_conv, x, k, padding="VALID") >= 0
+
+
+def served(op):
+    """How many calls each variant of an op has served."""
+    return sum(n for name, n in nitrix.counters().items() if name.startswith(f"{op}/"))
+
+
+POINTWISE = [
+    # x, leading dimensions of k, c_in, c_out, stride, padding
+    ((14, 14, 7), (), 7, 40, 1, "SAME"),
+    ((2, 3, 9, 21, 300), (), 300, 20, (2, 3), "VALID"),
+    ((3, 9, 21, 5), (3,), 5, 6, 2, "SAME"),
+    ((2, 3, 9, 21, 5), (3,), 5, 17, (1, 2), "SAME"),
+    ((2, 1, 9, 21, 5), (3,), 5, 1, 1, "VALID"),
+    ((40, 3), (), 3, 4, 3, "SAME"),
+]
+
+
+@pytest.mark.parametrize("case", POINTWISE, ids=str)
+@pytest.mark.parametrize("semiring", SERVED)
+def test_a_window_of_one_tap_is_a_product_with_the_same_bits(semiring, case):
+    shape, lead, c_in, c_out, stride, padding = case
+    dtype, rank = "bool" if semiring == "boolean" else "float32", 2 if len(shape) > 2 else 1
+    x, k = draw(shape, dtype, 20), draw((*lead, *(1,) * rank, c_in, c_out), dtype, 21)
+    options = {"semiring": semiring, "stride": stride, "padding": padding, "spatial_rank": rank}
+    before = served("semiring-matmul")
+    y = semiring_conv(x, k, **options)
+    assert (served("semiring-matmul") > before) == (semiring != "log")
+    assert y.tobytes() == reference_semiring_conv(x, k, **options).tobytes() or _served_unfused()
+    # An output whose channels are not next to each other is made in compact memory.
+    out = np.empty(y.shape, dtype, order="F")
+    assert semiring_conv(x, k, **options, out=out).tobytes() == y.tobytes()
+    assert semiring_conv(np.asfortranarray(x), k, **options).tobytes() == y.tobytes()
+
+
+def test_a_window_of_one_tap_with_padding_is_none():
+    x, k = draw((5, 6, 3), "float32", 22), draw((1, 1, 3, 4), "float32", 23)
+    before = served("semiring-matmul")
+    y = semiring_conv(x, k, padding=[(1, 0), (0, 2)])
+    assert served("semiring-matmul") == before and y.shape == (6, 8, 4) and not y[0].any()
+
+
+DEPTHWISE = [
+    # spatial, window, channels, stride, padding, dilation
+    ((30,), (5,), 16, 2, "SAME", 3),
+    ((9, 40), (3, 3), 33, 1, "SAME", 1),
+    ((11, 23), (3, 2), 70, (2, 3), [(0, 3), (4, 1)], (1, 2)),
+    ((5, 6), (20, 20), 20, 1, "SAME", 1),
+    ((4, 6, 13), (3, 3, 3), 17, (1, 2, 1), "VALID", 1),
+]
+
+
+@pytest.mark.parametrize("case", DEPTHWISE, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("semiring", SERVED)
+def test_channels_with_a_kernel_each_have_the_same_bits_as_one_by_one(semiring, dtype, case):
+    size, window, n, stride, padding, dilation = case
+    dtype = "bool" if semiring == "boolean" else dtype
+    image, kernel = draw((2, *size, n), dtype, 24), draw((*window, n), dtype, 25)
+    if semiring in TROPICAL:
+        image[0, 0, ..., 3], kernel[..., 5].flat[0] = np.nan, np.nan
+    x, k = np.moveaxis(image, -1, 1)[..., None], np.moveaxis(kernel, -1, 0)[..., None, None]
+    options = {"semiring": semiring, "stride": stride, "padding": padding, "dilation": dilation}
+    options["spatial_rank"] = len(size)
+    expected = reference_semiring_conv(x, k, **options)
+    before = served("semiring-conv-depthwise")
+    y = semiring_conv(x, k, **options)
+    assert served("semiring-conv-depthwise") == before + 1
+    assert y.shape == expected.shape and np.moveaxis(y[..., 0], 1, -1).flags.c_contiguous  # as x lies
+    assert y.tobytes() == expected.tobytes() or (semiring in ROUNDED and _served_unfused())
+    for k_of_all in (k[:1], k[0]):  # one kernel for all channels
+        y, one = (f(x, k_of_all, **options) for f in (semiring_conv, reference_semiring_conv))
+        assert y.tobytes() == one.tobytes() or (semiring in ROUNDED and _served_unfused())
+    out = np.empty(expected.shape, dtype)  # channel by channel: another form
+    assert semiring_conv(x, k, **options, out=out).tobytes() == expected.tobytes() or _served_unfused()
+    one, four = (semiring_conv(x, k, **options, threads=t) for t in (1, 4))
+    assert one.tobytes() == four.tobytes()

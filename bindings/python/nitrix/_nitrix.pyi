@@ -33,6 +33,7 @@ class Op:
         variant: str | None,
         mode: str | None,
     ) -> str: ...
+    def output_shape(self, inputs: tuple[Any, ...], attributes: tuple[Any, ...]) -> tuple[int, ...]: ...
     def workspace_size(
         self,
         inputs: tuple[Any, ...],

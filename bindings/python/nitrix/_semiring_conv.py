@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from nitrix._kinds import Array, SupportsDLPack
 from nitrix._ops import FUNCTIONS, OPS
 from nitrix.semiring import REAL, Semiring, algebra_name
@@ -62,7 +64,8 @@ def semiring_conv(
     x : (..., *spatial, c_in)
     k : (..., *window, c_in, c_out)
         Arrays of one dtype: float32 or float64. Leading dimensions broadcast, so that a k with some is a kernel for
-        each item: a depthwise convolution has the channels there. Any strides.
+        each item: a depthwise convolution has the channels there, as in ``np.moveaxis(image, -1, 0)[..., None]``. It is
+        fastest where they are innermost in memory; then they are in the result too. Any strides.
     semiring
         One of the constants of this module, or its name.
     stride, dilation
@@ -79,7 +82,9 @@ def semiring_conv(
     -------
     (..., *out, c_out)
         The result, of the dtype and kind of x. A kernel that nowhere fits (VALID, larger than x) gives an empty array;
-        an output that no position of x reaches, and every output where c_in is 0, is the semiring's identity.
+        an output that no position of x reaches, and every output where c_in is 0, is the semiring's identity. A stride
+        larger than x gives one output along that axis; with "SAME", an x of one position gives one, of the tap that
+        meets it.
 
     Raises
     ------
@@ -87,8 +92,21 @@ def semiring_conv(
     of another length than the spatial dimensions.
     """
     attributes = _attributes(semiring, stride, padding, dilation, spatial_rank)
+    if out is None and isinstance(x, np.ndarray) and (made := _channels_innermost(x, k, attributes)) is not None:
+        out = made
     result: Array = _convolve((x, k), attributes, out, backend, threads, variant, mode)
     return result
+
+
+def _channels_innermost(x: np.ndarray, k: Any, attributes: tuple[Any, ...]) -> np.ndarray | None:
+    """Where the last leading dimension of x is its innermost in memory: a result that lies likewise."""
+    axis = x.ndim - 2 - (attributes[-1] or np.ndim(k) - 2)
+    if axis < 0 or x.shape[-1] != 1 or x.shape[axis] < 2 or x.strides[axis] != x.itemsize:
+        return None
+    shape = OPS["semiring_conv"].output_shape((x, k), attributes)
+    if len(shape) != x.ndim or shape[-1] != 1:
+        return None
+    return np.moveaxis(np.empty((*shape[:axis], *shape[axis + 1 :], shape[axis]), x.dtype), -1, axis)
 
 
 _convolve_back: Callable[..., Any] = OPS["semiring_conv_vjp"].call

@@ -36,6 +36,7 @@ NB_MODULE(_nitrix, m) {
              "mode"_a.none())
         .def("workspace_size", &Op::workspace_size, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
+        .def("output_shape", &Op::output_shape, "inputs"_a, "attributes"_a)
         .def_prop_ro("name", &Op::name)
         .def_prop_ro("attributes", &Op::attributes);
 

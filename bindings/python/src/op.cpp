@@ -281,6 +281,16 @@ void Op::describe(nb::tuple inputs, const AttributeList &attributes, ArrayList *
     }
 }
 
+nb::tuple Op::output_shape(nb::tuple inputs, nb::tuple attributes) const {
+    ArrayList arrays;
+    describe(inputs, AttributeList(name_, attributes_, attributes), &arrays);
+    const DLTensor &output = arrays[static_cast<int>(inputs_.size())].tensor;
+    nb::list shape;
+    for (int d = 0; d < output.ndim; ++d)
+        shape.append(output.shape[d]);
+    return nb::tuple(shape);
+}
+
 std::string Op::explain(nb::tuple inputs, nb::tuple attributes, nb::handle backend, nb::handle threads,
                         nb::handle variant, nb::handle mode) const {
     const nitrix_options options = read_options(name_, backend, threads, variant, mode);

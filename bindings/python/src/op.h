@@ -37,6 +37,9 @@ public:
     size_t workspace_size(nb::tuple inputs, nb::tuple attributes, nb::handle backend, nb::handle threads,
                           nb::handle variant, nb::handle mode) const;
 
+    // Of the first output.
+    nb::tuple output_shape(nb::tuple inputs, nb::tuple attributes) const;
+
     const std::string &name() const { return name_; }
     const std::vector<std::string> &attributes() const { return attributes_; }
 
