@@ -16,6 +16,12 @@ STORE = re.compile(r"%[xyz]mm\d+, *-?\w*\(%r[sb]p")
 SPILL = re.compile(r"(?:%[xyz]mm\d+, *-?\w*\(%r[sb]p\)|-?\w*\(%r[sb]p\), *%[xyz]mm\d+)")
 
 
+def spilled(body: list[str]) -> list[str]:
+    """What a loop moves between vector registers and its frame. An rbp that the loop moves on is no frame's."""
+    walks = any(re.match(r"^\s+(add|sub|inc|dec|lea)\w*\s.*%rbp\s*$", x) for x in body)
+    return [x for x in body if SPILL.search(x) and not (walks and "(%rbp" in x)]
+
+
 def innermost_loops(assembly: str) -> list[list[str]]:
     """The bodies of the loops that contain no other loop."""
     lines = assembly.splitlines()
@@ -64,7 +70,7 @@ def test_inner_loops_have_no_scalar_arithmetic_and_no_spills(build, target):
             x for x in body if re.match(r"^\s+v?(fn?m(add|sub)\w*s[sd]|mulss|mulsd|addss|addsd|maxss|maxsd)\b", x)
         ]
         calls = [x for x in body if re.match(r"^\s+callq?\b", x)]
-        spills = [x for x in body if SPILL.search(x)]
+        spills = spilled(body)
         if "_differences_" in path.name:  # its third operand may stay in memory, which costs a load and no more
             spills = [x for x in spills if STORE.search(x)]
         assert not scalar, f"{path.name}: scalar arithmetic in the inner loop: {scalar[:3]}"
@@ -85,4 +91,4 @@ def test_the_loop_finder_sees_a_spill_and_a_scalar():
     body = hottest(
         ".Lx:\n\tvaddps %zmm0, %zmm1, %zmm2\n\tvmovaps %zmm2, 64(%rsp)\n\tvfmadd231ss %xmm0, %xmm1, %xmm2\n\tjne .Lx\n"
     )
-    assert len(body) == 5 and any(SPILL.search(x) for x in body)
+    assert len(body) == 5 and spilled(body)
