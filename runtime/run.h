@@ -8,7 +8,7 @@ namespace nitrix {
 int64_t run_variant(const Call &original, const Variant &variant);
 
 // The variant's kernel alone, on a part of a call that runs.
-void run_kernel(const Call &part, const Variant &variant, KernelContext &kernel);
+void run_kernel(const Call &call, const Variant &variant, KernelContext &kernel);
 
 // Runs the row of another op that belongs to `serving`'s target: same algebra and dtype, every size positive; `arrays`
 // in the helper's order, outputs with unit inner stride and all leading dimensions.

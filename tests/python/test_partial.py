@@ -143,7 +143,7 @@ def test_sizes_strides_threads_and_batches(semiring):
 @pytest.mark.parametrize("k", [8192, 8193, 12288, 20001])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_long_sum_is_one_of_slices(dtype, k):
-    """Beyond 8192 steps REAL's product is what its slices of 4096 make, on any threads, strides and leading dimensions."""
+    """Beyond 8192 steps REAL's product is what its slices of 4096 make: any threads, strides, leading dimensions."""
     random = np.random.default_rng(k)
     A, B = (random.standard_normal(s).astype(dtype) for s in ((2, 1, 5, k), (3, k, 37)))
     length = k if k <= 8192 else 4096
