@@ -7,7 +7,7 @@ using namespace Halide;
 void search_blocks(family::Refinement &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     // Columns of B that stay in the second-level cache while all rows meet them.
-    constexpr int column_block = 128;
+    constexpr int column_block = 256;
     f.vectors(lanes);
     Var jo("jo"), ji("ji"), kt("kt"), jt("jt");
     f.index.split(f.j, jo, ji, column_block, tail).reorder(ji, f.i, jo, f.batch).parallel(f.i);
