@@ -45,7 +45,8 @@ def semiring_ell_matmul(
         Each below n. Raw arrays are checked on every call, before anything is written; those of a
         :class:`nitrix.sparse.ELL` have been checked when it was made.
     B : (..., n, d)
-        Of the dtype of ``values``: float32 or float64, or bool for BOOLEAN. Leading dimensions of all three broadcast.
+        Of the dtype of ``values``: float32 or float64, or bool for BOOLEAN; float16 or bfloat16 for REAL and the
+        tropical algebras, computed in float32 and rounded once. Leading dimensions of all three broadcast.
     semiring, backend, out, threads, variant, mode
         As for :func:`semiring_matmul`.
     n_cols
@@ -107,6 +108,7 @@ def semiring_ell_rmatvec(
     indices : (..., m, k), int32 or int64
         Each below ``n_cols``; a negative one is padding.
     X : (..., m, d)
+        Of the dtype of ``values``, as for :func:`semiring_ell_matmul`.
     n_cols
         How many columns the matrix has.
     semiring, backend, out, threads, mode
@@ -162,7 +164,8 @@ def semiring_ell_matmul_vjp(
     Parameters
     ----------
     values, indices, B, C, dC
-        As :func:`semiring_ell_matmul` took and gave them, and the gradient with respect to C.
+        As :func:`semiring_ell_matmul` took and gave them, and the gradient with respect to C. Of float16 and bfloat16
+        a tropical C is computed again in float32: rounded, it need not equal any of its terms.
     semiring
         Any but BOOLEAN, whose truth values have no gradient.
     backend, out, threads, mode
