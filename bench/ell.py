@@ -48,6 +48,8 @@ def cases(Case, algebra: str, dtype: str) -> Iterator[object]:
     for level in (6, 7):
         for d in (64, 128):
             yield _case(Case, "semiring_ell_matmul", algebra, dtype, level, d)
+    if dtype == "float32" and algebra in ("real", "tropical_max_plus", "tropical_min_plus"):
+        yield replace(_case(Case, "semiring_ell_matmul", algebra, "float16", 6, 64), peers=False)
 
 
 def call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:

@@ -8,10 +8,11 @@
 
 namespace nitrix::ell {
 
-// A NaN fails the comparison and stays. A slope of 0 gives 0 whatever x is: 0 * -inf would be NaN.
+// A NaN fails the comparison and stays (Halide makes !(0 < x) of x <= 0, which it would pass). A slope of 0 gives 0
+// whatever x is: 0 * -inf would be NaN.
 inline Expr edge(const Expr &own, const Expr &source, const Expr &slope) {
     const Expr x = own + source, none = zero(x.type());
-    return Halide::select(x <= none, Halide::select(slope == none, none, x * slope), x);
+    return Halide::select(x < none, Halide::select(slope == none, none, x * slope), x);
 }
 
 struct EdgeTerm {
