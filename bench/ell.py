@@ -48,6 +48,8 @@ def cases(Case, algebra: str, dtype: str) -> Iterator[object]:
     for level in (6, 7):
         for d in (64, 128):
             yield _case(Case, "semiring_ell_matmul", algebra, dtype, level, d)
+    if dtype == "float32" and algebra in ("real", "tropical_max_plus", "tropical_min_plus"):
+        yield replace(_case(Case, "semiring_ell_matmul", algebra, "float16", 6, 64), peers=False)
 
 
 def call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
@@ -168,6 +170,47 @@ def edge_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.nda
     return run
 
 
+def conv_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_conv, 32 channels to 32."""
+    m, k, d, item = 40_962, 7, 32, np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        shapes = (m, d), (k, d, d)
+        x, weight = (rng.random(s) < 0.2 if dtype == "bool" else rng.standard_normal(s).astype(dtype) for s in shapes)
+        return x, neighbours(6), weight
+
+    yield Case(op="semiring_ell_conv", algebra=algebra, dtype=dtype, size="ico_6 32 to 32", make=make,
+               quick=(algebra, dtype) == ("real", "float32"), operations=2.0 * m * k * d * d,
+               bytes=float(m * (2 * d * item + 4 * k)), out_shape=(m, d))  # fmt: skip
+
+
+def conv_gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Forward and backward."""
+    for case in conv_cases(Case, algebra, dtype):
+        yield replace(case, op="semiring_ell_conv_vjp", operations=3 * case.operations, bytes=3 * case.bytes)
+
+
+def conv_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    x, indices, weight = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
+    conv = nitrix.semiring.semiring_ell_conv
+    return lambda: conv(ell.indices, x, weight, semiring=case.algebra, out=out, threads=threads)
+
+
+def conv_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """`out` receives the gradient of x."""
+    x, indices, weight = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+    y, dy, dweight = np.empty_like(out), np.ones_like(out), np.empty_like(weight)
+
+    def run() -> None:
+        s.semiring_ell_conv(ell.indices, x, weight, out=y, **options)
+        s.semiring_ell_conv_vjp(ell.indices, x, weight, y, dy, out=(out, dweight), **options)
+
+    return run
+
+
 # ---- Peers ----------------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +288,20 @@ def bind_numba_edges(problem) -> tuple[Call, np.ndarray]:
     run = _numba_edges(problem.algebra, problem.threads > 1)
     run(own[:2], indices[:2], source, out[:2])  # compiles
     return lambda: run(own, indices, source, out), out
+
+
+def bind_numpy_conv(problem) -> tuple[Call, np.ndarray]:
+    """The neighbours' features side by side, and one product by OpenBLAS."""
+    x, indices, weight = problem.inputs
+    at, absent = np.maximum(indices, 0), np.argwhere(indices < 0)
+    matrix = weight.reshape(-1, weight.shape[2])
+
+    def run() -> np.ndarray:
+        gathered = x[at]
+        gathered[tuple(absent.T)] = 0
+        return gathered.reshape(len(at), -1) @ matrix
+
+    return run, run()
 
 
 def bind_scipy(problem) -> tuple[Call, np.ndarray]:

@@ -382,6 +382,7 @@ PEERS = (
     Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
     Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
     Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("NumPy gather, OpenBLAS", ("real",), ell.bind_numpy_conv, op="semiring_ell_conv"),
     Peer("numba", (*TROPICAL, "real"), _bind_with(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
     Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
     Peer(

@@ -25,6 +25,7 @@ Orchestrator::~Orchestrator() {
 
 Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
     Array array;
+    array.data = nullptr; // in a dry run it stays so
     array.given = true;
     array.dtype = dtype;
     array.rank = rank;

@@ -1,5 +1,6 @@
-// Called by kernels that gather rows: what they will read is asked of memory some rows ahead. Halide's own prefetch
-// passes the second-level cache by (prefetchnta), where a row waits for those of its neighbours that come later.
+// Called by kernels that gather rows: what they will read or write is asked of memory some rows ahead. Halide's own
+// prefetch passes the second-level cache by (prefetchnta), where a row waits for those of its neighbours that come
+// later.
 #include <algorithm>
 #include <cstdint>
 
@@ -11,12 +12,28 @@ constexpr int64_t most_bytes = 1024, most_entries = 32;
 // What a second-level cache and a bit more hold gains nothing, and loses a tenth.
 constexpr int64_t small = 8 << 20;
 
-template <int write> void ask(const char *first, int64_t bytes) {
-    const char *const end = first + std::min(bytes, most_bytes);
-    for (const char *at = first; at < end; at += line)
-        __builtin_prefetch(at, write, 3);
-    if (reinterpret_cast<uintptr_t>(first) % line)
-        __builtin_prefetch(end - 1, write, 3);
+// The lines that a row of so many bytes touches wherever it starts. A multiple of 64 bytes apart, all start alike.
+int64_t lines_of(const char *first, int64_t row_bytes, int64_t bytes) {
+    const bool whole = (reinterpret_cast<uintptr_t>(first) | static_cast<uintptr_t>(row_bytes)) % line == 0;
+    return (std::min(bytes, most_bytes) + line - 1) / line + !whole;
+}
+
+// One past the end of a row may be asked for: that never faults.
+void ask(const char *first, int64_t lines) {
+    for (int64_t l = 0; l < lines; ++l)
+        __builtin_prefetch(first + l * line, 0, 3);
+}
+
+// A number of lines that the compiler knows takes half of the instructions.
+template <int64_t... known>
+void ask_for_each(const char *first, int64_t row_bytes, const int32_t *index, int64_t count, int64_t lines) {
+    const auto each = [&](auto body) {
+        for (int64_t k = 0; k < count; ++k)
+            if (index[k] >= 0)
+                body(first + index[k] * row_bytes);
+    };
+    if (!((lines == known && (each([](const char *row) { ask(row, known); }), true)) || ...))
+        each([&](const char *row) { ask(row, lines); });
 }
 
 } // namespace
@@ -26,16 +43,17 @@ extern "C" int32_t nitrix_prefetch_rows(const char *array, int64_t offset, int64
                                         int32_t bytes, const char *indices, int64_t indices_offset, int32_t count) {
     if (row_bytes * rows < small)
         return 0;
+    const char *const first = array + offset;
     const int32_t *const index = reinterpret_cast<const int32_t *>(indices + indices_offset);
-    for (int64_t k = 0; k < std::min<int64_t>(count, most_entries); ++k)
-        if (index[k] >= 0)
-            ask<0>(array + offset + index[k] * row_bytes, bytes);
+    ask_for_each<1, 2, 4, 5, 8, 9>(first, row_bytes, index, std::min<int64_t>(count, most_entries),
+                                   lines_of(first, row_bytes, bytes));
     return 0;
 }
 
-extern "C" int32_t nitrix_prefetch_written(const char *array, int64_t offset, int64_t row_bytes, int32_t rows,
-                                           int32_t bytes) {
+// The one row at `offset`.
+extern "C" int32_t nitrix_prefetch_row(const char *array, int64_t offset, int64_t row_bytes, int32_t rows,
+                                       int32_t bytes) {
     if (row_bytes * rows >= small)
-        ask<1>(array + offset, bytes);
+        ask(array + offset, lines_of(array + offset, row_bytes, bytes));
     return 0;
 }

@@ -26,13 +26,14 @@ const Variant *find_variant(const char *id) {
 }
 
 bool serves(int op, int algebra, DType dtype) {
+    const auto has = [](uint32_t set, int bit) { return set >> bit & 1; };
+    const int kind = static_cast<int>(dtype);
+    if (algebra >= 0 && has(ops[op].storage_algebras, algebra) && has(ops[op].storage_dtypes, kind))
+        return true;
     if (!ops[op].composition)
-        return cell(op, algebra, dtype).count > 0 ||
-               (algebra >= 0 &&
-                ops[op].storage_algebras >> algebra & ops[op].storage_dtypes >> static_cast<int>(dtype) & 1);
+        return cell(op, algebra, dtype).count > 0;
     const uint32_t dtypes = ops[op].dtypes & (algebra < 0 ? ~0U : algebra_dtypes[algebra]);
-    return (algebra < 0 ? !ops[op].has_algebra : ops[op].algebras >> algebra & 1) &&
-           (dtypes >> static_cast<int>(dtype) & 1);
+    return (algebra < 0 ? !ops[op].has_algebra : has(ops[op].algebras, algebra)) && has(dtypes, kind);
 }
 
 const char *dtype_name(DType dtype) {

@@ -110,6 +110,7 @@ struct Op {
     const ShapeRule *shape; // nullptr: the signature is the rule
     int n_derived;          // dims after the named core dimensions: the kernel takes them as int32 scalars
     uint32_t storage_algebras, storage_dtypes; // bit sets: calls in these are computed in float32 (runtime/storage.h)
+    int forward; // the op whose vector-Jacobian product this is, its first arguments that op's; -1: none
 };
 
 // How a result passes its gradient on to its terms (Derivative in generators/core/algebra.h).

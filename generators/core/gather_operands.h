@@ -74,9 +74,9 @@ Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, c
                                         Halide::Internal::Call::Extern);
 }
 
-// Asks memory for one row of `dense`, to be written: 0.
-template <typename Dense> Expr prefetch_written(const Dense &dense, const Expr &row, const Expr &batch) {
-    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_written",
+// Asks memory for one row of `dense`, to be read or written: 0.
+template <typename Dense> Expr prefetch_row(const Dense &dense, const Expr &row, const Expr &batch) {
+    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_row",
                                         {pointer(dense), byte_offset(dense, 0, row, batch), byte_offset(dense, 0, 1, 0),
                                          dense.dim(1).extent(), dense.dim(0).extent() * dense.type().bytes()},
                                         Halide::Internal::Call::Extern);

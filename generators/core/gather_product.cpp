@@ -92,8 +92,8 @@ void GatherProduct::define() {
     };
     // LOG's second pass sums; its finalize is of (maximum, sum).
     State start = reduction ? State{reduction->init} : streams() ? State{zero(type)} : algebra.init(type);
-    if (tracks_nan())
-        start.push_back(zero(Int(type.bits())));
+    if (tracks_nan()) // below every magnitude, where it shall tell whether there were any
+        start.push_back(Internal::make_const(Int(type.bits()), finish ? -1 : 0));
     partial(j, i, ko, batch) = as_tuple(start);
     partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at));
     merged(j, i, batch) = as_tuple(start);
@@ -124,7 +124,9 @@ void GatherProduct::define() {
             nan_row(i, batch) = Halide::max(nan_row(i, batch), cast<uint8_t>(exact::is_nan(value(over_all, i, batch))));
             poisoned = poisoned || nan_row(i, batch) != 0;
         }
-        product(j, i, batch) = select(poisoned, exact::quiet_nan(type), algebra.finalize({all[0]}));
+        const Expr reduced = algebra.finalize({all[0]});
+        const Expr finished = finish ? select(all[1] < 0, reduced, finish(reduced)) : reduced;
+        product(j, i, batch) = select(poisoned, exact::quiet_nan(type), finished);
     } else {
         product(j, i, batch) = algebra.finalize(all);
     }

@@ -32,6 +32,8 @@ public:
     // If given, what an entry contributes in place of combine(value, B): v as the monoid takes it, in EUCLIDEAN the
     // number that is squared. A NaN in it makes the result NaN.
     std::function<Halide::Expr(Halide::Expr k)> edge;
+    // If given, what becomes of the reduction of a row that has entries.
+    std::function<Halide::Expr(Halide::Expr reduced)> finish;
     // If given, this takes the place of the algebra's reduction.
     struct Reduction {
         Expr init;

@@ -8,10 +8,11 @@
 
 namespace nitrix::ell {
 
-// A NaN fails the comparison and stays. A slope of 0 gives 0 whatever x is: 0 * -inf would be NaN.
+// A NaN fails the comparison and stays (Halide makes !(0 < x) of x <= 0, which it would pass). A slope of 0 gives 0
+// whatever x is: 0 * -inf would be NaN.
 inline Expr edge(const Expr &own, const Expr &source, const Expr &slope) {
     const Expr x = own + source, none = zero(x.type());
-    return Halide::select(x <= none, Halide::select(slope == none, none, x * slope), x);
+    return Halide::select(x < none, Halide::select(slope == none, none, x * slope), x);
 }
 
 struct EdgeTerm {
@@ -44,6 +45,25 @@ void constrain_edges(std::initializer_list<const Dense *> dense, std::initialize
     slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
     for (const Dense *array : dense)
         constrain_rows(*array, columns, batch);
+}
+
+// The reduction of an op's edges row by row, but for what an edge is: of own, source, indices, rows and y.
+template <typename Edges> family::GatherProduct edges_by_row(const Algebra &algebra, Edges &op) {
+    const Expr columns = op.y.dim(0).extent(), batch = op.y.dim(2).extent();
+    constrain_edges<decltype(op.own), decltype(op.indices)>({&op.own, &op.source}, {&op.indices}, op.rows, op.slope,
+                                                            columns, batch);
+    constrain_result(op.y);
+    const auto index = [&op](const Expr &k, const Expr &r, const Expr &at) -> Expr { return op.indices(k, r, at); };
+    family::GatherProduct f(algebra, op.y.type(), nullptr, index, op.source, op.source.dim(1).extent(), columns,
+                            op.indices.dim(0).extent());
+    const Halide::Var at = f.batch;
+    f.rows = op.rows.dim(0).extent();
+    f.row_bytes = columns * op.source.type().bytes();
+    f.hints = {[&op, at](const Expr &r) { return prefetch_named(op.source, op.indices, r, at); },
+               [&op, at](const Expr &r) { return prefetch_row(op.own, op.rows(r, at), at); },
+               [&op, at](const Expr &r) { return prefetch_row(op.y, op.rows(r, at), at); }};
+    f.b_contiguous = op.own.dim(0).stride() == 1 && op.source.dim(0).stride() == 1;
+    return f;
 }
 
 } // namespace nitrix::ell

@@ -35,9 +35,9 @@ public:
         f.rows = rows.dim(0).extent();
         f.row_bytes = columns * source.type().bytes();
         f.hints = {[&](const Expr &r) { return prefetch_named(source, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_written(own, rows(r, f.batch), f.batch); },
-                   [&](const Expr &r) { return prefetch_written(y, rows(r, f.batch), f.batch); },
-                   [&](const Expr &r) { return prefetch_written(slot, rows(r, f.batch), f.batch); }};
+                   [&](const Expr &r) { return prefetch_row(own, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_row(y, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_row(slot, rows(r, f.batch), f.batch); }};
         f.define();
         scatter_rows(f, rows, slot);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1;

@@ -31,7 +31,7 @@ public:
             f.rows = indices.dim(1).extent();
             f.row_bytes = columns * b.type().bytes();
             f.hints = {[&](const Expr &r) { return prefetch_named(b, indices, r, f.batch); },
-                       [&](const Expr &r) { return prefetch_written(c, rows(r, f.batch), f.batch); }};
+                       [&](const Expr &r) { return prefetch_row(c, rows(r, f.batch), f.batch); }};
         }
         f.define();
         scatter_rows(f, rows, c);

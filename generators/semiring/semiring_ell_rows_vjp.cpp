@@ -41,7 +41,7 @@ public:
             f.row_bytes = columns * (dc.type().bytes() + winner.type().bytes());
             f.hints = {[&](const Expr &r) { return prefetch_named(dc, indices, r, f.batch); },
                        [&](const Expr &r) { return prefetch_named(winner, indices, r, f.batch); },
-                       [&](const Expr &r) { return prefetch_written(out, rows(r, f.batch), f.batch); }};
+                       [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};
         }
         f.define();
         scatter_rows(f, rows, out);

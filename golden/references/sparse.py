@@ -8,6 +8,8 @@ semiring_ragged_matmul, semiring_ragged_rmatvec: the same with rows of different
 semiring_ell_matmul_vjp: dvalues and dB as in golden/references/gradient.py, 0 at padding. The tropical ones are exact,
 so they are summed as the op defines it: over j in 16 lanes whose halves are then added to each other, over the entries
 of a column in order.
+float16 is storage: tropical products round once, and their gradients are float32's of the product before it was
+rounded.
 """
 
 import zlib
@@ -22,6 +24,7 @@ from golden.references.semiring import (
     ALGEBRAS,
     ANNIHILATOR,
     PRECISION,
+    STORED,
     Draw,
     _euclidean,
     _log,
@@ -135,8 +138,12 @@ def _exact_gradient(algebra: str, v, at, B, C, dC) -> list[np.ndarray]:
 
 
 def _gradient(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
-    v, at, B, C, dC = (inputs[name] for name in ("values", "indices", "B", "C", "dC"))
     exact = algebra not in REDUCTIONS
+    if exact and inputs["B"].dtype == np.float16:
+        single = {name: x if name == "indices" else x.astype(np.float32) for name, x in inputs.items()}
+        outputs, _ = _gradient(algebra, single | compute(algebra, single)[0])
+        return {name: x.astype(np.float16) for name, x in outputs.items()}, {}
+    v, at, B, C, dC = (inputs[name] for name in ("values", "indices", "B", "C", "dC"))
     one = _tropical_gradient if exact else _exact_gradient
     parts = [one(algebra, v, at, b, c, dc) for b, c, dc in zip(*(x if x.ndim > 2 else x[None] for x in (B, C, dC)),
                                                               strict=True)]  # fmt: skip
@@ -231,8 +238,12 @@ def _all_cases(algebra: str, draw: Draw) -> Iterator[tuple[str, np.ndarray, np.n
 
 def cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
     """The named inputs of a cell."""
-    for name, values, indices, b in _all_cases(algebra, Draw(algebra, dtype, "ell")):
-        kind = np.dtype(dtype)
+    kind = np.dtype(dtype)
+    with np.errstate(over="ignore"):
+        drawn = list(_all_cases(algebra, Draw(algebra, dtype, "ell")))
+    for name, values, indices, b in drawn:
+        if dtype == "float16" and name.startswith("magnitudes"):
+            continue  # beyond its range
         yield name, {"values": np.asarray(values, kind), "indices": indices, "B": np.asarray(b, kind)}
 
 
@@ -315,10 +326,11 @@ def _ragged_items(algebra: str, entries: Entries, dense: np.ndarray, name: str, 
 
 
 FLOATS = {a: dtypes for a, dtypes in ALGEBRAS.items() if a != "boolean"}
+WITH_HALF = {a: (*dtypes, "float16") if a in STORED else dtypes for a, dtypes in ALGEBRAS.items()}
 REFERENCES = {
-    "semiring_ell_matmul": Reference(ALGEBRAS, cases, compute),
-    "semiring_ell_rmatvec": Reference(ALGEBRAS, _transposed_cases, _transposed),
+    "semiring_ell_matmul": Reference(WITH_HALF, cases, compute),
+    "semiring_ell_rmatvec": Reference(WITH_HALF, _transposed_cases, _transposed),
     "semiring_ragged_matmul": Reference(ALGEBRAS, _ragged_cases, _ragged),
     "semiring_ragged_rmatvec": Reference(ALGEBRAS, _ragged_transposed_cases, _ragged_transposed),
-    "semiring_ell_matmul_vjp": Reference(FLOATS, _gradient_cases, _gradient),
+    "semiring_ell_matmul_vjp": Reference({a: WITH_HALF[a] for a in FLOATS}, _gradient_cases, _gradient),
 }

@@ -23,6 +23,14 @@ bool is_empty(const Call &call) {
 
 int core_of(int argument) { return argument == slope ? 0 : 2; }
 
+double value_of(const Array &scalar) {
+    return scalar.dtype == DType::f64 ? *reinterpret_cast<const double *>(scalar.data)
+                                      : static_cast<double>(*reinterpret_cast<const float *>(scalar.data));
+}
+
+// Whether an activation of that slope does not decrease.
+bool keeps_order(double slope) { return slope >= 0 && std::isfinite(slope); }
+
 void reduce(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
     if (is_empty(call)) {
@@ -33,11 +41,13 @@ void reduce(Orchestrator &o, const Call &call) {
     Plans plans(o, call, x[indices], call.dims[call.op->indirect_axis], false);
     const OutputInParts output(o, x[y]);
     const BroadcastSum all(call, x[y], 2);
+    const bool chooses = algebras[call.algebra].passing == Passing::winner;
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
         const auto at = [&](int argument) { return all.item_of_term(x[argument], core_of(argument), item, 0); };
+        const char *const kernel = chooses && (o.dry || keeps_order(value_of(at(slope)))) ? "semiring_ell_edge_extreme"
+                                                                                          : "semiring_ell_edge_rows";
         each_section(plans.of(at(indices)), [&](const Array &, const Array &sources, const Array &rows) {
-            o.call_in_part("semiring_ell_edge_rows", call.algebra,
-                           {at(own), at(source), sources, rows, at(slope), output.of(at(y))});
+            o.call_in_part(kernel, call.algebra, {at(own), at(source), sources, rows, at(slope), output.of(at(y))});
         });
         output.store(at(y));
     }
@@ -141,13 +151,10 @@ private:
             o_.call_in_part("semiring_ell_edge_winner", call_.algebra,
                             {x.own, x.source, x.y, slots, sources, rows, x.slope, winner});
         });
-        const bool is_double = call_.dtype == DType::f64;
-        const double slope = o_.dry      ? -1
-                             : is_double ? *reinterpret_cast<const double *>(x.slope.data)
-                                         : static_cast<double>(*reinterpret_cast<const float *>(x.slope.data));
-        if (!(slope >= 0 && std::isfinite(slope)))
+        const double slope = o_.dry ? -1 : value_of(x.slope);
+        if (!keeps_order(slope))
             to_ends(x, forward_, "semiring_ell_edge_own_vjp", target);
-        else if (is_double)
+        else if (call_.dtype == DType::f64)
             pass_to_winners<double>(o_, slope, x.y, x.dy, winner, target);
         else
             pass_to_winners<float>(o_, static_cast<float>(slope), x.y, x.dy, winner, target);

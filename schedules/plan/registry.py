@@ -71,7 +71,7 @@ def _mask(chosen: tuple[str, ...], known: list[str] | tuple[str, ...]) -> str:
     return hex(sum(1 << known.index(name) for name in chosen))
 
 
-def _op_row(op: Op, algebras: list[str]) -> str:
+def _op_row(op: Op, ops: list[Op], algebras: list[str]) -> str:
     fields = [quote(op.name), quote(op.kebab), quote(op.area), quote(op.doc), quote(op.signature)]
     fields += [f"arguments_{op.name}", str(len(op.arguments)), str(len(op.inputs)), f"dims_{op.name}"]
     fields += [str(len(op.dims)), f"attributes_{op.name}" if op.attributes else "nullptr", str(len(op.attributes))]
@@ -87,6 +87,7 @@ def _op_row(op: Op, algebras: list[str]) -> str:
     fields.append(str(op.dims.index(op.indirect_axis) if op.indirect_axis else -1))
     fields += [f"&{op.shape_function}_shape" if op.shape_function else "nullptr", str(len(op.derived_dims))]
     fields += [_mask(op.storage_algebras, algebras), _mask(op.storage, DTYPES)]
+    fields.append(str(next((i for i, other in enumerate(ops) if other.backward == op.name), -1)))
     return f"    {{{', '.join(fields)}}},"
 
 
@@ -130,7 +131,7 @@ def write_registry(
                 out += _shape_function("bool", f"is_{op.name}_{c.name}", op, f"return {c.when};")
     for v in variants:
         out += _shape_function("int64_t", f"scratch_{v.symbol}", v.op, f'\n#include "{v.symbol}.facts"\n    ')
-    out += ["const Op ops[] = {", *(_op_row(op, algebras) for op in ops), "};", f"const int n_ops = {len(ops)};"]
+    out += ["const Op ops[] = {", *(_op_row(op, ops, algebras) for op in ops), "};", f"const int n_ops = {len(ops)};"]
     out += ["const Algebra algebras[] = {", '#include "algebras.inc"', "};", f"const int n_algebras = {len(algebras)};"]
     masks = ", ".join(_mask(dtypes, DTYPES) for dtypes in algebra_dtypes.values())
     out.append(f"const uint32_t algebra_dtypes[] = {{{masks}}};")

@@ -146,6 +146,32 @@ TEST(Edges, AgreeWithTheFormula) {
     EXPECT_EQ(inner(both.own, own) + inner(both.source, source), inner(dy, sum));
 }
 
+TEST(Ell, ConvolutionsAgreeWithTheFormula) {
+    constexpr std::int64_t c = 3, o = 20;
+    const Array<double> x = counted({n, c}, 23), weight = counted({k, c, o}, 31), dy = counted({m, o}, 17);
+    const Array<std::int32_t> at = columns<std::int32_t>();
+    const Array<double> y = semiring::ell_conv(at, x, weight, nitrix::Real{});
+    const Array<double> least = semiring::ell_conv(Structure(at, n), x, weight, nitrix::TropicalMinPlus{});
+    ASSERT_EQ(y.shape(), (Shape{m, o}));
+    for (std::int64_t i = 0; i < m; ++i) {
+        for (std::int64_t j = 0; j < o; ++j) {
+            double sum = 0, best = std::numeric_limits<double>::infinity();
+            for (std::int64_t s = 0; s < k; ++s) {
+                for (std::int64_t e = 0; at(i, s) >= 0 && e < c; ++e) {
+                    sum += x(at(i, s), e) * weight(s, e, j);
+                    best = std::min(best, x(at(i, s), e) + weight(s, e, j));
+                }
+            }
+            ASSERT_EQ(y(i, j), sum);
+            ASSERT_EQ(least(i, j), best);
+        }
+    }
+    const auto gradients = semiring::ell_conv_vjp(at, x, weight, y, dy, nitrix::Real{});
+    EXPECT_EQ(inner(gradients.x, x), inner(dy, y)); // whole numbers
+    EXPECT_EQ(inner(gradients.weight, weight), inner(dy, y));
+    EXPECT_NE(refusal([&] { semiring::ell_conv(at, x, x, nitrix::Real{}); }).find("'weight'"), std::string::npos);
+}
+
 TEST(Ell, RefusesWhatItCannotMean) {
     const Array<double> values = counted({m, k}, 23), b = counted({n, d}, 101);
     Array<std::int32_t> at = columns<std::int32_t>();

@@ -68,6 +68,22 @@ def test_reduce(shape, dtype, slope, semiring):
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * (k if semiring == "real" else 1))
 
 
+@pytest.mark.parametrize("backend", ["auto", "naive"])
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, -1.0])
+@algebra
+def test_nan_passes_every_activation(semiring, slope, backend):
+    for dtype, d in ((np.float32, 70), (np.float64, 1)):
+        own, source = np.ones((2, d), dtype), np.full((3, d), 2, dtype)
+        at, flat = np.array([[0, 1], [1, -1]]), np.asarray(slope, dtype)
+        for spoilt in (own, source):
+            spoilt[0, -1] = np.nan
+            y = semiring_ell_edge_reduce(own, source, at, flat, semiring=semiring, backend=backend)
+            assert np.isnan(y[0, -1]) and np.isfinite(y[1]).all() and np.isfinite(y[0, :-1]).all()
+            spoilt[0, -1] = 1
+        source[2] = np.nan  # which no edge names
+        assert np.isfinite(semiring_ell_edge_reduce(own, source, at, flat, semiring=semiring, backend=backend)).all()
+
+
 @algebra
 def test_one_answer(semiring):
     """Threads, backends, structures and strides: the same bits, forward and backward."""

@@ -45,7 +45,8 @@ def semiring_ell_matmul(
         Each below n. Raw arrays are checked on every call, before anything is written; those of a
         :class:`nitrix.sparse.ELL` have been checked when it was made.
     B : (..., n, d)
-        Of the dtype of ``values``: float32 or float64, or bool for BOOLEAN. Leading dimensions of all three broadcast.
+        Of the dtype of ``values``: float32 or float64, or bool for BOOLEAN; float16 or bfloat16 for REAL and the
+        tropical algebras, computed in float32 and rounded once. Leading dimensions of all three broadcast.
     semiring, backend, out, threads, variant, mode
         As for :func:`semiring_matmul`.
     n_cols
@@ -107,6 +108,7 @@ def semiring_ell_rmatvec(
     indices : (..., m, k), int32 or int64
         Each below ``n_cols``; a negative one is padding.
     X : (..., m, d)
+        Of the dtype of ``values``, as for :func:`semiring_ell_matmul`.
     n_cols
         How many columns the matrix has.
     semiring, backend, out, threads, mode
@@ -162,7 +164,8 @@ def semiring_ell_matmul_vjp(
     Parameters
     ----------
     values, indices, B, C, dC
-        As :func:`semiring_ell_matmul` took and gave them, and the gradient with respect to C.
+        As :func:`semiring_ell_matmul` took and gave them, and the gradient with respect to C. Of float16 and bfloat16
+        a tropical C is computed again in float32: rounded, it need not equal any of its terms.
     semiring
         Any but BOOLEAN, whose truth values have no gradient.
     backend, out, threads, mode
@@ -289,6 +292,74 @@ def semiring_ell_edge_reduce_vjp(
     return gradients
 
 
+_conv: Callable[..., Any] = OPS["semiring_ell_conv"].call
+_conv_vjp: Callable[..., Any] = OPS["semiring_ell_conv_vjp"].call
+
+
+def semiring_ell_conv(
+    indices: SupportsDLPack,
+    x: Array,
+    weight: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """Convolution over a graph: a matrix of weights for each slot of a row, as a stencil has one for each offset.
+
+    ``y[..., i, o]`` reduces ``combine(x[..., indices[..., i, s], c], weight[..., s, c, o])`` over the slots s of row i
+    and the channels c. First over the channels, with the bits of :func:`semiring_matmul`, then over the slots in their
+    order. Padding and rows without neighbours are as in :func:`semiring_ell_matmul`. Products of nodes and slots are
+    held for some channels of the result at a time, 64 MB or 16 channels; nothing of m x k x c is stored.
+
+    Parameters
+    ----------
+    indices : (..., m, k), int32 or int64
+        Row i has the neighbours of node i, each in the slot of its weights.
+    x : (..., n, c)
+        float32 or float64, bool for BOOLEAN.
+    weight : (..., k, c, o)
+        Of the dtype of ``x``. Leading dimensions of all three broadcast.
+    semiring, backend, out, threads, mode
+        As for :func:`semiring_matmul`.
+
+    Returns
+    -------
+    (..., m, o)
+    """
+    name = algebra_name(semiring)
+    y: Array = _conv((indices, x, weight), (name,), out, backend, threads, None, mode)
+    return y
+
+
+def semiring_ell_conv_vjp(
+    indices: SupportsDLPack,
+    x: Array,
+    weight: SupportsDLPack,
+    y: SupportsDLPack,
+    dy: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array]:
+    """The gradients of ``sum(dy * y)`` for x and weight, with ``y = semiring_ell_conv(indices, x, weight)``, unchanged.
+
+    Of equal winners of a tropical algebra the first slot's, then the first channel's, receives the gradient. The
+    gradient of a broadcast operand is summed over the broadcast dimensions. BOOLEAN is refused: truth values have none.
+    """
+    name = algebra_name(semiring)
+    arrays = (indices, x, weight, y, dy)
+    gradients: tuple[Array, Array] = _conv_vjp(arrays, (name,), out, backend, threads, None, mode)
+    return gradients
+
+
+FUNCTIONS[semiring_ell_conv] = (OPS["semiring_ell_conv"], {"semiring": REAL})
+FUNCTIONS[semiring_ell_conv_vjp] = (OPS["semiring_ell_conv_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce] = (OPS["semiring_ell_edge_reduce"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce_vjp] = (OPS["semiring_ell_edge_reduce_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ragged_matmul] = (OPS["semiring_ragged_matmul"], {"semiring": REAL})

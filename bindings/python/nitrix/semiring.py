@@ -53,6 +53,8 @@ __all__ = [
     "reference_semiring_matmul",
     "semiring_closure",
     "semiring_conv",
+    "semiring_ell_conv",
+    "semiring_ell_conv_vjp",
     "semiring_ell_edge_reduce",
     "semiring_ell_edge_reduce_vjp",
     "semiring_ell_matmul",
@@ -536,6 +538,8 @@ from nitrix._semiring_conv import (  # noqa: E402
 from nitrix._semiring_ell import (  # noqa: E402
     reference_semiring_ell_matmul,
     reference_semiring_ell_rmatvec,
+    semiring_ell_conv,
+    semiring_ell_conv_vjp,
     semiring_ell_edge_reduce,
     semiring_ell_edge_reduce_vjp,
     semiring_ell_matmul,

@@ -120,6 +120,46 @@ EllGradients<typename B::value_type> ell_matmul_vjp(const A &values, const Indic
     return gradients;
 }
 
+/// y[i, o] reduces combine(x[indices[i, s], c], weight[s, c, o]) over the channels c, then over the slots s of row i.
+/// indices: (..., m, k); x: (..., n, c); weight: (..., k, c, o).
+template <class Indices, class X, class W, class Algebra, class = std::enable_if_t<is_semiring<Algebra>>>
+Array<typename X::value_type> ell_conv(const Indices &indices, const X &x, const W &weight, const Algebra &algebra,
+                                       const Options &options = {}) {
+    using T = typename X::value_type;
+    static_assert(std::is_same_v<typename W::value_type, T>, "nitrix: x and weight have one dtype");
+    Shape slots = weight.shape(); // one dimension less: their leading ones are a matrix's
+    if (!slots.empty()) {
+        slots.pop_back();
+    }
+    Array<T> y(detail::matrix_shape({&indices.shape(), &x.shape(), &slots}, detail::extent(indices.shape(), 2),
+                                    detail::extent(weight.shape(), 1)));
+    const DLTensor at = indices.dltensor(), nodes = x.dltensor(), weights = weight.dltensor();
+    DLTensor out = y.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_ell_conv(&at, &nodes, &weights, &out, detail::c_string(algebra.name), &c_options));
+    return y;
+}
+
+/// Gradients of sum(dy * y) for x and for weight, with y = ell_conv(indices, x, weight).
+template <class T> struct EllConvGradients { Array<T> x, weight; };
+
+template <class Indices, class X, class W, class Y, class Algebra, class = std::enable_if_t<is_semiring<Algebra>>>
+EllConvGradients<typename X::value_type> ell_conv_vjp(const Indices &indices, const X &x, const W &weight, const Y &y,
+                                                      const Y &dy, const Algebra &algebra,
+                                                      const Options &options = {}) {
+    using T = typename X::value_type;
+    static_assert(std::is_same_v<typename W::value_type, T> && std::is_same_v<typename Y::value_type, T>,
+                  "nitrix: x, weight, y and dy have one dtype");
+    EllConvGradients<T> gradients{Array<T>(x.shape()), Array<T>(weight.shape())};
+    const DLTensor at = indices.dltensor(), nodes = x.dltensor(), weights = weight.dltensor();
+    const DLTensor result = y.dltensor(), passed = dy.dltensor();
+    DLTensor to_x = gradients.x.dltensor(), to_weight = gradients.weight.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_ell_conv_vjp(&at, &nodes, &weights, &result, &passed, &to_x, &to_weight,
+                                       detail::c_string(algebra.name), &c_options));
+    return gradients;
+}
+
 /// y[i, j] reduces act(own[i, j] + source[indices[i, k], j]) over k in the algebra's monoid; act(x) is x above 0 and
 /// slope * x elsewhere: 1 for no activation, 0 for ReLU. own: (..., m, d); source: (..., n, d); indices: (..., m, k).
 template <class A, class B, class Indices, class Algebra, class = std::enable_if_t<is_semiring<Algebra>>>

@@ -14,7 +14,7 @@ from nitrix.semiring import (
     semiring_ragged_matmul,
     semiring_ragged_rmatvec,
 )
-from nitrix.sparse.structure import ELL, PADDING, _size
+from nitrix.sparse.structure import ELL, PADDING, _joined, _size
 
 BucketBy = Callable[[np.ndarray], Any]
 
@@ -114,8 +114,7 @@ def sectioned_ell_from_ragged(
         if len(i) and i.dtype.kind not in "iu":
             raise TypeError(f"sectioned_ell_from_ragged: the indices of row {number} are {i.dtype}, must be integers")
     counts = np.array([len(i) for i in columns], np.int32)
-    given = [v for v in rows if len(v)]
-    values = np.concatenate(given) if given else np.empty(0, np.float32)
+    values = _joined(values_per_row, rows)
     flat = [i.astype(np.int64) for i in columns if len(i)]
     buckets = _buckets(counts, bucket_by)
     n = _size("n_cols", n_cols)

@@ -128,6 +128,12 @@ def ell_from_dense(
     return ELL(values, indices, a.shape[-1], identity)
 
 
+def _joined(values_per_row: Sequence[Any], rows: list[np.ndarray]) -> np.ndarray:
+    """All rows' values, of the dtype of those that have any, or else of what rows are arrays."""
+    given = [v for v in rows if len(v)] or [v for v in values_per_row if isinstance(v, np.ndarray)]
+    return np.concatenate(given) if given else np.empty(0, np.float32)
+
+
 def ell_from_ragged(
     values_per_row: Sequence[Any],
     indices_per_row: Sequence[Any],
@@ -148,8 +154,7 @@ def ell_from_ragged(
             raise ValueError(f"ell_from_ragged: row {number} has {v.shape} values and {i.shape} indices")
     counts = np.array([len(i) for i in columns], np.int64)
     flat = np.concatenate(columns) if len(columns) else np.empty(0, np.int32)
-    given = [v for v in rows if len(v)]
-    data = np.concatenate(given) if given else np.empty(0, np.float32)
+    data = _joined(values_per_row, rows)
     return _from_counts(data, flat, counts, n_cols, k_max, identity, "ell_from_ragged")
 
 
