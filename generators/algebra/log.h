@@ -26,9 +26,10 @@ struct Log : StrictSemiring {
         const Expr floor = least(x.type());
         return select(x < floor, zero(x.type()), nitrix::exp_nonpositive(exact::ordered_max(x, floor)));
     }
-    // The weight of a term where the largest one has 1: no less than exp(least), of which nothing remains beside it.
-    static Expr share(const Expr &v, const Expr &m) {
-        return exact::exp_of_share(rounding(), exact::ordered_max(exponent(v, m), least(v.type())));
+    // Plus the weight of a term where the largest one has 1: no less than exp(least), of which nothing remains beside
+    // it.
+    static Expr add_share(const Expr &sum, const Expr &v, const Expr &m) {
+        return exact::add_exp_of_share(rounding(), sum, exact::ordered_max(exponent(v, m), least(v.type())));
     }
     static State init(Type t) { return {negative_infinity(t), zero(t)}; }
     static State update(State s, Expr v) { return merge(s, {v, weight(v, v)}); }
@@ -64,7 +65,7 @@ struct Log : StrictSemiring {
     }
     static Lowering lowering() {
         static const AlgebraOf<Real> real("real");
-        return {&real, lowered_operand, lowered_result, share};
+        return {&real, lowered_operand, lowered_result, add_share};
     }
 };
 

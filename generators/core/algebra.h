@@ -65,8 +65,8 @@ struct Lowering {
     const Algebra *product;
     Expr (*operand)(const Expr &x, const Expr &maximum);
     Expr (*result)(const Expr &product, const Expr &row_maximum, const Expr &column_maximum);
-    // The streaming form: what a value adds to the state's second component once the maximum of all values is known.
-    Expr (*weight)(const Expr &value, const Expr &maximum);
+    // The streaming form: the state's second component after a value, once the maximum of all values is known.
+    Expr (*add_weight)(const Expr &sum, const Expr &value, const Expr &maximum);
 };
 
 // The gradient of one term: for an output c = finalize(... combine(a, b) ...) with gradient dc, the term passes

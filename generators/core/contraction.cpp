@@ -279,15 +279,18 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
     const Expr items = c.output_buffer().dim(2).extent();
     c(j, i, batch) = undef(type);
     // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
-    // where it computes fewer twice.
+    // where it computes fewer twice, and one of several vectors, of which four rows keep the machine busy, where few.
     const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
     const auto fits = [&](int width) {
         const Expr enough = columns >= width;
         return width > lanes ? enough && 4 * padded(columns, width) <= 5 * padded(columns, lanes) : enough;
     };
-    const auto fits_rows = [&](int height) {
+    const auto fits_rows = [&](int height, int width) {
         const Expr enough = rows >= height;
-        return height > 8 ? enough && padded(rows, height) < padded(rows, 8) : enough;
+        if (height > 8)
+            return enough && padded(rows, height) < padded(rows, 8);
+        const bool busy = width > 2 * lanes && height > 4;
+        return busy ? enough && 5 * padded(rows, height) <= 6 * padded(rows, 4) : enough;
     };
     Expr wider = Internal::const_false(), higher = wider; // such a tile serves
     for (const SmallTile &tile : tiles) {
@@ -299,10 +302,10 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             wider = wider || fits(smalls.back().tile.columns);
             higher = Internal::const_false();
         }
-        const Expr mine = fits(tile.columns) && fits_rows(tile.rows) && !wider && !higher;
-        higher = higher || fits_rows(tile.rows);
+        const Expr mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher;
+        higher = higher || fits_rows(tile.rows, tile.columns);
         const int width = tile.columns, height = tile.rows;
-        s.tiles = RDom(0, width, 0, height, 0, (columns + width - 1) / width, 0, (rows + height - 1) / height, 0,
+        s.tiles = RDom(0, width, 0, height, 0, (rows + height - 1) / height, 0, (columns + width - 1) / width, 0,
                        select(mine, items, 0), "tiles" + suffix);
         s.merges = RDom(0, n_blocks, "merges" + suffix);
         s.inside = RDom(0, block_length(), "inside" + suffix);
@@ -323,7 +326,7 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         s.total(ji, ii, jo, io, batch) =
             product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
         const RDom &t = s.tiles;
-        Expr value = algebra.finalize({s.total(t[0], t[1], t[2], t[3], t[4])});
+        Expr value = algebra.finalize({s.total(t[0], t[1], t[3], t[2], t[4])});
         if (poisons_in_tiles()) {
             const Expr none = zero(UInt(type.bits()));
             s.nan_k = RDom(0, depth, "nan_k" + suffix);
@@ -334,10 +337,10 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             s.column_nan(ji, jo, batch) = none;
             s.column_nan(ji, jo, batch) =
                 max(s.column_nan(ji, jo, batch), exact::magnitude_bits(b(column(jo, ji), s.nan_k, batch)));
-            const Expr largest = max(s.row_nan(t[1], t[3], t[4]), s.column_nan(t[0], t[2], t[4]));
+            const Expr largest = max(s.row_nan(t[1], t[2], t[4]), s.column_nan(t[0], t[3], t[4]));
             value = select(exact::is_nan_of_bits(largest), exact::quiet_nan(type), value);
         }
-        c(column(t[2], t[0]), row(t[3], t[1]), t[4]) = value;
+        c(column(t[3], t[0]), row(t[2], t[1]), t[4]) = value;
         smalls.push_back(s);
     }
     finish_c(static_cast<int>(smalls.size()));

@@ -48,7 +48,7 @@ struct ContractionSmall {
     SmallTile tile;
     Func total, partial;      // over all blocks of k, one block's reduction
     Func row_nan, column_nan; // of a row of A, a column of B: the largest magnitude, as bits
-    RDom tiles;               // (column, row, tile of columns, tile of rows, item of the batch)
+    RDom tiles;               // (column, row, tile of rows, tile of columns, item of the batch)
     RDom merges, inside;      // blocks of k, k inside a block
     RDom nan_k;
     int merge_stage = 0; // of c

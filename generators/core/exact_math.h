@@ -39,8 +39,10 @@ Halide::Expr exp(FMA mode, Halide::Expr x);
 Halide::Expr exp_nonpositive(FMA mode, Halide::Expr x);
 
 // exp for a term of a sum whose largest term is exp(0) = 1: x from -86 (float64: -700) to 0, or NaN. The error is
-// below the last place of that largest term, which itself is exact.
+// below 1.1 units in the last place of that largest term (1 with fma), which itself is exact.
 Halide::Expr exp_of_share(FMA mode, const Halide::Expr &x);
+// sum + exp_of_share(x), in one instruction less where there is fma.
+Halide::Expr add_exp_of_share(FMA mode, const Halide::Expr &sum, const Halide::Expr &x);
 
 // Natural logarithm for float32 and float64: -inf for +0 and -0, NaN below zero, right for subnormals.
 Halide::Expr log(FMA mode, Halide::Expr x);

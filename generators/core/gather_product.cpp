@@ -30,7 +30,7 @@ State GatherProduct::step(const State &state, const Expr &k) const {
     if (reduction)
         return {reduction->step(state[0], k)};
     if (lowering)
-        return {state[0] + lowering->weight(contribution(k), maximum(j, i, batch))};
+        return {lowering->add_weight(state[0], contribution(k), maximum(j, i, batch))};
     if (edge) {
         const Expr v = edge(k);
         // EUCLIDEAN: the square of v - 0. The others take v itself.

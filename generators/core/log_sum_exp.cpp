@@ -43,8 +43,9 @@ void LogSumExp::tiled(int rows, int columns) {
     const Expr at_k = unsafe_promise_clamped(ko * block + inside, 0, depth - 1);
     maximum_inside(xi, yi, xo, yo, batch) = maximum(at_x, at_y, batch);
     partial(xi, yi, xo, yo, ko, batch) = zero(type);
-    partial(xi, yi, xo, yo, ko, batch) +=
-        lowering.weight(value(panel_of_sum, at_x, at_y, at_k), maximum_inside(xi, yi, xo, yo, batch));
+    partial(xi, yi, xo, yo, ko, batch) =
+        lowering.add_weight(partial(xi, yi, xo, yo, ko, batch), value(panel_of_sum, at_x, at_y, at_k),
+                            maximum_inside(xi, yi, xo, yo, batch));
     sum(x, y, batch) = zero(type);
     sum(x, y, batch) += partial(x % columns, y % rows, x / columns, y / rows, blocks, batch);
 }

@@ -40,6 +40,7 @@ public:
     Halide::Func maximum_inside{"maximum_inside"};                                   // of a tile
     bool is_list() const { return Halide::Internal::is_const_one(height); }          // of entries, not a product
 
+    Expr b_contiguous;    // of a product, as a condition on the stride of a row
     Expr results() const; // how many, in the dimensions of the op's signature
     Expr scratch_bytes;   // set by the schedule, as a contraction's
 

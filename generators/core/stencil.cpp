@@ -22,7 +22,7 @@ void Stencil::set_passes() {
         return;
     }
     const std::optional<Lowering> lowering = of.lowering();
-    if (!lowering || !lowering->weight)
+    if (!lowering || !lowering->add_weight)
         throw CompileError("stencil: algebra " + of.name() + " has a state of several components and no weight");
     const Func maximum("maximum");
     passes.push_back({maximum, negative_infinity(type),
@@ -30,12 +30,12 @@ void Stencil::set_passes() {
                           return exact::ordered_max(old, of.combine(std::move(a), std::move(b)));
                       },
                       [](const Expr &a, const Expr &b) { return exact::ordered_max(a, b); }});
-    passes.push_back(
-        {Func("sum"), zero(type),
-         [&of, maximum, weight = lowering->weight](const Expr &old, Expr a, Expr b, const std::vector<Expr> &at) {
-             return old + weight(of.combine(std::move(a), std::move(b)), maximum(at));
-         },
-         [](const Expr &a, const Expr &b) { return a + b; }});
+    passes.push_back({Func("sum"), zero(type),
+                      [&of, maximum, add_weight = lowering->add_weight](const Expr &old, Expr a, Expr b,
+                                                                        const std::vector<Expr> &at) {
+                          return add_weight(old, of.combine(std::move(a), std::move(b)), maximum(at));
+                      },
+                      [](const Expr &a, const Expr &b) { return a + b; }});
 }
 
 // Any byte but 0 is true.

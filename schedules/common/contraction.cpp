@@ -79,9 +79,9 @@ void scan_for_maxima(family::Contraction &f, int lanes) {
     Var lane("lane");
     f.a_maximum.compute_root();
     Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
-    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane);
+    part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane).specialize(f.a_contiguous_in_k);
     f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
-    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail);
+    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
 }
 
 // The scans that find NaN in the operands of an algebra whose monoid drops it.

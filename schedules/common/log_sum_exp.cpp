@@ -15,6 +15,9 @@ void stream_tiles(family::LogSumExp &f, int lanes) {
         stage.split(f.x, f.xo, f.xi, lanes, tail).split(f.y, f.yo, f.yi, rows, tail);
         return stage;
     };
+    if (!f.is_list())
+        for (Func *g : {&f.maximum, &f.sum})
+            g->bound(f.x, 0, f.width).bound(f.y, 0, f.height);
     tile(f.maximum.compute_root()).reorder(f.xi, f.yi, f.yo, f.xo, f.batch).vectorize(f.xi).parallel(f.xo);
     f.sum.compute_root().vectorize(f.x, lanes, tail);
     tile(f.sum.update()).reorder(f.xi, f.yi, f.blocks, f.yo, f.xo, f.batch).vectorize(f.xi).parallel(f.xo);
@@ -32,7 +35,9 @@ void stream_tiles(family::LogSumExp &f, int lanes) {
     if (!f.is_list()) {
         // A vector of B in one load: read where it may lie anywhere, it would be gathered for each row.
         for (Func *panel : {&f.panel_of_maximum, &f.panel_of_sum})
-            panel->bound(f.xi, 0, lanes).vectorize(f.xi);
+            panel->bound(f.xi, 0, lanes).vectorize(f.xi).specialize(f.b_contiguous);
+        f.maximum.partition(f.xo, Partition::Always);
+        f.sum.update().partition(f.xo, Partition::Always);
         f.panel_of_maximum.compute_at(f.maximum, f.xo);
         f.panel_of_sum.compute_at(f.sum, f.xo);
         f.scratch_bytes = f.scratch_bytes + dimension("threads") * dimension("k") * (lanes * f.type.bytes());

@@ -17,15 +17,15 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
             stage.vectorize(f.ji, vector);
         stage.unroll(f.ji).unroll(f.ii);
     };
-    const RVar column = s.tiles[0], row = s.tiles[1], panel = s.tiles[2], tile = s.tiles[3], item = s.tiles[4];
+    const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[2], panel = s.tiles[3], item = s.tiles[4];
     Stage c = f.c.update(s.merge_stage);
-    c.allow_race_conditions(); // what two tiles write is the same
-    c.reorder(column, row, panel, tile, item);
+    c.allow_race_conditions();                 // what two tiles write is the same
+    c.reorder(column, row, tile, panel, item); // a panel of B stays in the second-level cache
     if (vector > 1)
         c.vectorize(column, vector);
     c.unroll(column).unroll(row).parallel(item);
     c.partition(panel, Partition::Never).partition(tile, Partition::Never).partition(item, Partition::Never);
-    accumulators(s.total).compute_at(f.c, panel);
+    accumulators(s.total).compute_at(f.c, tile);
     whole_tile(s.total);
     s.total.update().reorder(f.ji, f.ii, s.merges).partition(s.merges, Partition::Never);
     whole_tile(s.total.update());
@@ -34,7 +34,7 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
     s.partial.update().reorder(f.ji, f.ii, s.inside).partition(s.inside, Partition::Never);
     whole_tile(s.partial.update());
     if (s.row_nan.defined()) {
-        s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, panel);
+        s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, tile);
         s.row_nan.unroll(f.ii).update().reorder(f.ii, s.nan_k).unroll(f.ii).partition(s.nan_k, Partition::Never);
         s.column_nan.bound(f.ji, 0, s.tile.columns).bound_extent(f.jo, 1).bound_extent(f.batch, 1);
         s.column_nan.compute_at(f.c, panel);
