@@ -313,7 +313,7 @@ def gradient(algebra: str):
 
 def padded_for(algebra: str, x, k):
     """An array with room around an image for the window, filled with what contributes nothing, and the image's part."""
-    window = k.shape[:-2]
+    window = k.shape[: x.ndim - 1]
     outside = ALGEBRAS[algebra][3]
     sizes = [n + w - 1 for n, w in zip(x.shape[:-1], window, strict=True)]
     inner = tuple(slice((w - 1) // 2, (w - 1) // 2 + n) for n, w in zip(x.shape[:-1], window, strict=True))
@@ -325,7 +325,7 @@ def convolution(algebra: str, rank: int, window: tuple[int, ...], parallel: bool
     """A compiled function (padded image, kernel, result): a row of the image at a time, the taps unrolled."""
     update, finish = (numba.njit(f, inline="always") for f in ALGEBRAS[algebra][:2])
     identity = ALGEBRAS[algebra][2]
-    taps, (c_in, c_out) = window[:-2], window[-2:]
+    taps, (c_in, c_out) = window[:rank], window[-2:]
     jit = functools.partial(numba.njit, error_model="numpy", nogil=True, parallel=parallel,
                             fastmath={"contract", "reassoc", "arcp", "nsz"})  # fmt: skip
 
@@ -363,12 +363,74 @@ def convolution(algebra: str, rank: int, window: tuple[int, ...], parallel: bool
                     for o in range(c_out):
                         y[plane, i, j, o] = finish(acc[o])
 
+    @jit()
+    def each_channel(x, k, y):
+        depth, rows, columns, n = y.shape
+        d, h, w = taps if rank == 3 else (1, *taps)
+        for plane in numba.prange(depth):
+            for i in range(rows):
+                y[plane, i] = identity
+                for a in range(d):
+                    for b in range(h):
+                        for c in range(w):
+                            for j in range(columns):
+                                for o in range(n):
+                                    y[plane, i, j, o] = update(
+                                        y[plane, i, j, o], x[plane + a, i + b, j + c, o], k[a, b, c, o]
+                                    )
+                for j in range(columns):
+                    for o in range(n):
+                        y[plane, i, j, o] = finish(y[plane, i, j, o])
+
     def run(x, k, y):
         if rank == 2:
             x, k, y = x[None], k[None], y[None]
-        if c_in == c_out == 1:
+        if len(window) == rank + 1:
+            each_channel(x, k, y)
+        elif c_in == c_out == 1:
             one_channel(x[..., 0], k[..., 0, 0], y[..., 0])
         else:
             channels(x, k, y)
+
+    return run
+
+
+@functools.cache
+def convolution_gradient(algebra: str, rank: int):
+    """A compiled function (padded image, kernel, gradient of the result, of the padded image, of the kernel)."""
+    is_better = numba.njit((lambda v, best: v > best) if algebra == "tropical_max_plus" else (lambda v, best: v < best),
+                           inline="always")  # fmt: skip
+    identity = ALGEBRAS[algebra][2]
+
+    @numba.njit(error_model="numpy", nogil=True)
+    def backward(x, k, dy, dx, dk):
+        depth, rows, columns, c_out = dy.shape
+        d, h, w, c_in, _ = k.shape
+        best, winner = np.empty(c_out, x.dtype), np.empty(c_out, np.int64)
+        for plane in range(depth):
+            for i in range(rows):
+                for j in range(columns):
+                    best[:], winner[:] = identity, -1
+                    for a in range(d):
+                        for b in range(h):
+                            for c in range(w):
+                                for q in range(c_in):
+                                    term = ((a * h + b) * w + c) * c_in + q
+                                    for o in range(c_out):
+                                        value = x[plane + a, i + b, j + c, q] + k[a, b, c, q, o]
+                                        if is_better(value, best[o]):
+                                            best[o], winner[o] = value, term
+                    for o in range(c_out):
+                        if winner[o] >= 0:
+                            tap, q = divmod(winner[o], c_in)
+                            line, c = divmod(tap, w)
+                            a, b = divmod(line, h)
+                            dx[plane + a, i + b, j + c, q] += dy[plane, i, j, o]
+                            dk[a, b, c, q, o] += dy[plane, i, j, o]
+
+    def run(x, k, dy, dx, dk):
+        if rank == 2:
+            x, k, dy, dx, dk = x[None], k[None], dy[None], dx[None], dk[None]
+        backward(x, k, dy, dx, dk)
 
     return run

@@ -408,9 +408,15 @@ PEERS = (
         for name, algebras, bind, library, applies in (
             ("SciPy", TROPICAL, convolution.bind_scipy_morphology, "scipy.ndimage", convolution.is_plane),
             ("SciPy", ("real",), convolution.bind_scipy_correlate, "scipy.ndimage", convolution.is_plane),
-            ("patches and OpenBLAS", ("real",), convolution.bind_patches, "numpy", None),
+            ("patches and OpenBLAS", ("real",), convolution.bind_patches, "numpy", convolution.is_layer),
             ("numba", (*TROPICAL, "real"), convolution.bind_numba, "numba", None),
         )
+    ),
+    Peer(
+        "numba",
+        TROPICAL,
+        _bind_with(convolution.bind_numba_gradient, "numba", convolution.is_layer),
+        op="semiring_conv_vjp",
     ),
     *(
         Peer("torch", ("real",), _bind_with(bind, "torch"), op=op, optional="torch")

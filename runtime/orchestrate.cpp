@@ -122,29 +122,58 @@ void Orchestrator::parallel_loop(int64_t count, void (*body)(int64_t, const void
         0, static_cast<int>(chunks.chunks), reinterpret_cast<uint8_t *>(&chunks));
 }
 
-template <typename T> static void add_rows(Orchestrator &o, const Array &to, const Array &from) {
-    const int last = to.rank - 1;
-    int64_t rows = 1;
-    for (int d = 0; d < last; ++d)
-        rows *= to.shape[d];
-    o.parallel(rows, [&](int64_t row) {
+// Without its dimensions of one element, but with two at least.
+static void squeeze(Array &a, Array &b) {
+    int rank = 0;
+    for (int d = 0; d < a.rank; ++d) {
+        if (a.shape[d] == 1 && a.rank - d + rank > 2)
+            continue;
+        for (Array *each : {&a, &b}) {
+            each->shape[rank] = each->shape[d];
+            each->strides[rank] = each->strides[d];
+        }
+        ++rank;
+    }
+    a.rank = b.rank = rank;
+}
+
+// update(x, y) for every element x of one array and y of the other.
+template <typename T, typename Update>
+static void each_pair(Orchestrator &o, Array to, Array from, const Update &update) {
+    squeeze(to, from);
+    const int last = to.rank - 1, row = last - 1;
+    int64_t matrices = 1;
+    for (int d = 0; d < row; ++d)
+        matrices *= to.shape[d];
+    o.parallel(matrices, [&](int64_t matrix) {
         T *x = reinterpret_cast<T *>(to.data);
         const T *y = reinterpret_cast<const T *>(from.data);
-        for (int d = last - 1; d >= 0; --d) {
-            x += row % to.shape[d] * to.strides[d];
-            y += row % to.shape[d] * from.strides[d];
-            row /= to.shape[d];
+        for (int d = row - 1; d >= 0; --d) {
+            x += matrix % to.shape[d] * to.strides[d];
+            y += matrix % to.shape[d] * from.strides[d];
+            matrix /= to.shape[d];
         }
-        for (int64_t i = 0; i < to.shape[last]; ++i)
-            x[i * to.strides[last]] += y[i * from.strides[last]];
+        for (int64_t j = 0; j < (row < 0 ? 1 : to.shape[row]); ++j)
+            for (int64_t i = 0; i < to.shape[last]; ++i)
+                update(x[i * to.strides[last] + (row < 0 ? 0 : j * to.strides[row])],
+                       y[i * from.strides[last] + (row < 0 ? 0 : j * from.strides[row])]);
     });
 }
 
-void Orchestrator::add(const Array &to, const Array &from) {
+template <typename Update>
+static void each_pair(Orchestrator &o, const Array &to, const Array &from, const Update &update) {
     if (to.dtype == DType::f64)
-        add_rows<double>(*this, to, from);
+        each_pair<double>(o, to, from, update);
     else
-        add_rows<float>(*this, to, from);
+        each_pair<float>(o, to, from, update);
+}
+
+void Orchestrator::add(const Array &to, const Array &from) {
+    each_pair(*this, to, from, [](auto &x, auto y) { x += y; });
+}
+
+void Orchestrator::multiply(const Array &to, const Array &from) {
+    each_pair(*this, to, from, [](auto &x, auto y) { x *= y; });
 }
 
 Array transposed(Array a) {

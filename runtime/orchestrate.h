@@ -48,8 +48,9 @@ public:
                 count, [](int64_t i, const void *closure) { (*static_cast<const Body *>(closure))(i); }, &body);
     }
 
-    // to += from, element by element; equal shapes.
+    // to += from and to *= from, element by element; equal shapes.
     void add(const Array &to, const Array &from);
+    void multiply(const Array &to, const Array &from);
 
     const bool dry;
 

@@ -19,16 +19,21 @@ namespace nitrix {
 thread_local const char *last_variant = "";
 
 template <typename T> static void fill_typed(const Array &a, double value) {
+    int last = a.rank - 1;
+    while (last > 0 && a.shape[last] == 1) // a longer row
+        --last;
+    const int64_t n = last < 0 ? 1 : a.shape[last], step = last < 0 ? 1 : a.strides[last];
     int64_t index[max_rank] = {};
-    char *at = a.data;
+    T *row = reinterpret_cast<T *>(a.data);
     for (;;) {
-        *reinterpret_cast<T *>(at) = static_cast<T>(value);
-        int d = a.rank - 1;
+        for (int64_t i = 0; i < n; ++i)
+            row[i * step] = static_cast<T>(value);
+        int d = last - 1;
         for (; d >= 0; --d) {
-            at += a.strides[d] * static_cast<int64_t>(sizeof(T));
+            row += a.strides[d];
             if (++index[d] < a.shape[d])
                 break;
-            at -= a.strides[d] * static_cast<int64_t>(sizeof(T)) * a.shape[d];
+            row -= a.strides[d] * a.shape[d];
             index[d] = 0;
         }
         if (d < 0)

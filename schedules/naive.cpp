@@ -63,6 +63,7 @@ static void stencil(family::Stencil &f, int) {
 
 static void stencil_gradient(family::StencilGradient &f, int) {
     f.tiled(1, 1);
+    f.scratch_bytes = f.scratch(1, 1, 1);
     f.total.compute_at(f.out, f.v);
     f.partial.compute_at(f.total, f.outer[0]);
     for (family::StencilGradient::Copy &copy : f.copies)

@@ -15,6 +15,9 @@ using Halide::Func;
 using Halide::RDom;
 using Halide::Var;
 
+// The size up to whole tiles.
+inline Expr whole(const Expr &size, int tile) { return (size + (tile - 1)) / tile * tile; }
+
 class StencilGradient {
 public:
     using Position = std::vector<Expr>;
@@ -31,6 +34,9 @@ public:
     Expr start;
     std::function<Expr(const Expr &old, const Expr &at_v, const Expr &at_t)> step;
     std::function<Expr(const Expr &total, const Expr &part)> merge;
+    // Whether a partial result counts, where that depends on `outer` and not on `inner`; none: always. Outside of the
+    // steps it costs next to nothing.
+    std::function<Expr(const Expr &at_v, const Expr &at_t, const Position &at_outer)> counts;
     std::function<Expr(const Expr &total, const Expr &at_v, const Expr &at_t)> finish; // none: as it is
     // Of operands, made once for each item of the batch; `row` fills the first dimension where a plain value does not.
     struct Copy {
@@ -38,7 +44,9 @@ public:
         RDom row;
     };
     std::vector<Copy> copies;
-    Expr scratch_bytes = Halide::cast<int64_t>(0); // of the copies
+    // Scratch bytes of one call for tiles of that size, as a function of the shape; the schedule evaluates it.
+    std::function<Expr(int width, int tile, int lanes)> scratch;
+    Expr scratch_bytes;
     // How many of t and of vectors a tile takes of the room that the accumulators have. across: no vectors of v; a
     // vector of values of outer's second variable, whose partial results are merged in order.
     enum class Tile { tall, column, square, across } tile = Tile::tall;
@@ -48,14 +56,17 @@ public:
 
     // The reduction is a sum of elements of a type.
     void sums(Type t);
-    // rows(w + room, h, d, batch) = image(0, w, h, d, batch), and 0 for `room` positions on either side.
-    // What a tap reads there is not taken: the room keeps loads dense.
-    Func padded(const std::string &name, const Func &image, const Expr &size, const Expr &room);
-    // Its bytes, for an image with the extents `of` ("spatial" or "out").
-    static Expr bytes_of_padded(Type type, const std::string &of);
+    // rows(w + room, h, d, batch) = image(0, w, h, d, batch), and `filling` for `room` positions on either side.
+    Func padded(const std::string &name, const Func &image, const Expr &size, const Expr &room, const Expr &filling);
+    // Its bytes for an axis of `size` elements of a type, of which `count` from `first` on are read by whole vectors.
+    static Expr bytes_of_padded(const Type &type, const Expr &size, const Expr &room, const Expr &first,
+                                const Expr &count, int lanes);
     // columns(h + room, w, d, batch) = image(0, w, h, d, batch): what a vector across rows reads.
     Func columns(const std::string &name, const Func &image, const Expr &size, const Expr &room);
-    static Expr bytes_of_columns(Type type, const std::string &of);
+
+    // copy(v, ...) = image(v, ...) up to whole tiles of v, whose last elements are the last one: dense vectors in edge
+    // tiles too, which would gather else. For v the first dimension of the image.
+    Func whole_vectors(const std::string &name, const Func &image, const Expr &size);
 
     void tiled(int width, int tile);
     // In a step: the position along v, past the end in an edge tile, where a step has at_v clamped.

@@ -61,31 +61,34 @@ private:
         f.outer = RDom(0, axes[0].taps, 0, axes[1].taps, 0, axes[2].taps, "tap");
         f.outer.where(reader(axes[2], d, f.outer[2]).exists);
         f.outer.where(reader(axes[1], h, f.outer[1]).exists);
-        Func taps("taps");
-        taps(c, o, kw, kh, kd, batch) = k(o, c, kw, kh, kd, batch);
-        f.copies.push_back({taps, RDom()});
-        const Type t = x.type();
-        const auto shape = [](const char *name) { return family::Stencil::shape(name); };
-        const Expr n_taps = shape("window0") * shape("window1") * shape("window2");
-        f.scratch_bytes = cast<int64_t>(t.bytes()) * (shape("c_in") + 64) * shape("c_out") * n_taps;
+        Func flipped("flipped");
+        flipped(c, o, kw, kh, kd, batch) = k(o, c, kw, kh, kd, batch);
+        const Func taps = f.whole_vectors("taps", flipped, c_in);
         Func weights("weights");
         if (term.weight) {
             weights(o, w, h, d, batch) = weight(dy(o, w, h, d, batch), y(o, w, h, d, batch));
             f.copies.push_back({weights, RDom()});
-            f.scratch_bytes +=
-                cast<int64_t>(t.bytes()) * (shape("c_out") + 64) * shape("out0") * shape("out1") * shape("out2");
         } else {
             weights = dy;
         }
+        const auto shape = [](const char *name) { return family::Stencil::shape(name); };
+        f.scratch = [this, shape](int width, int, int) {
+            const Expr n_taps = shape("window0") * shape("window1") * shape("window2"), c = shape("c_out");
+            const Expr made = term.weight ? shape("out0") * shape("out1") * shape("out2") * c : cast<int64_t>(0);
+            return x.type().bytes() * (family::whole(shape("c_in"), width) * c * n_taps + made);
+        };
         f.step = [this, taps, weights](const Expr &old, const Expr &at_c, const Expr &at_w) {
-            const Reader column = reader(axes[0], at_w, kw);
-            const Expr pw = clamp(column.at, 0, axes[0].positions - 1),
+            const Expr pw = clamp(reader(axes[0], at_w, kw).at, 0, axes[0].positions - 1),
                        ph = promise(reader(axes[1], h, kh).at, axes[1].positions),
                        pd = promise(reader(axes[2], d, kd).at, axes[2].positions);
             // Halide widens h and d by what the predicates say of them.
             const Expr own = x(at_c, at_w, promise(h, axes[1].size), promise(d, axes[2].size), batch);
-            const Expr share = term.left(own, taps(at_c, f.inner, kw, kh, kd, batch), y(f.inner, pw, ph, pd, batch));
-            return select(column.exists, nitrix::fma(weights(f.inner, pw, ph, pd, batch), share, old), old);
+            const Expr tap = taps(f.whole_v(), f.inner, kw, kh, kd, batch);
+            return nitrix::fma(weights(f.inner, pw, ph, pd, batch), term.left(own, tap, y(f.inner, pw, ph, pd, batch)),
+                               old);
+        };
+        f.counts = [this](const Expr &, const Expr &at_w, const std::vector<Expr> &tap) {
+            return reader(axes[0], at_w, tap[0]).exists;
         };
     }
 
@@ -107,18 +110,27 @@ private:
         Func weights("weights");
         weights(o, w, h, d, batch) = weight(dy(o, w, h, d, batch), y(o, w, h, d, batch));
         const Expr room = (axes[0].taps - 1) * axes[0].dilation;
-        const Func weight_rows = f.padded("weight_rows", weights, axes[0].positions, room),
-                   y_rows = f.padded("y_rows", y, axes[0].positions, room);
-        f.scratch_bytes = 2 * f.bytes_of_padded(x.type(), "out");
+        const Expr nothing = zero(x.type());
+        const Func weight_rows = f.padded("weight_rows", weights, axes[0].positions, room, nothing),
+                   y_rows = f.padded("y_rows", y, axes[0].positions, room, nothing);
+        f.scratch = [this](int, int, int lanes) {
+            const auto shape = family::Stencil::shape;
+            const Expr beside = (shape("window2") - 1) * shape("dilation2");
+            const Expr row =
+                f.bytes_of_padded(x.type(), shape("out2"), beside, shape("before2"), shape("spatial2") + beside, lanes);
+            return (term.reads_result ? 2 : 1) * shape("out1") * shape("out0") * row;
+        };
         f.step = [this, weight_rows, y_rows, room](const Expr &old, const Expr &at_w, const Expr &at_h) {
             const Expr at = at_w + (axes[0].before - kw * axes[0].dilation);
-            const Reader row = reader(axes[1], at_h, kh);
-            const Expr ph = clamp(row.at, 0, axes[1].positions - 1),
+            const Expr ph = clamp(reader(axes[1], at_h, kh).at, 0, axes[1].positions - 1),
                        pd = promise(reader(axes[2], d, kd).at, axes[2].positions);
             const Expr own = x(0, at_w, at_h, promise(d, axes[2].size), batch);
             const Expr share = term.left(own, k(f.inner, 0, kw, kh, kd, batch), y_rows(at + room, ph, pd, batch));
-            return select(is_in(at, axes[0].positions) && row.exists,
-                          nitrix::fma(weight_rows(at + room, ph, pd, batch), share, old), old);
+            return select(is_in(at, axes[0].positions), nitrix::fma(weight_rows(at + room, ph, pd, batch), share, old),
+                          old);
+        };
+        f.counts = [this](const Expr &, const Expr &at_h, const std::vector<Expr> &tap) {
+            return reader(axes[1], at_h, tap[1]).exists;
         };
     }
 

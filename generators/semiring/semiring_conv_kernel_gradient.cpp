@@ -47,6 +47,10 @@ public:
     }
 
 private:
+    bool right_reads_k() const {
+        const auto variable = [this](const char *name) { return Internal::Variable::make(x.type(), name); };
+        return Internal::expr_uses_var(term.right(variable("a"), variable("b"), variable("c")), "b");
+    }
     Expr position() const { return of_block * family::Stencil::block + f.inner; }
 
     void channels(const Expr &c_in, const Expr &c_out) {
@@ -60,29 +64,33 @@ private:
         f.t_size = c_in;
         f.outer.where(is_in(place_of(axes[1], f.outer[1], kh), axes[1].size));
         f.inner.where(is_in(place_of(axes[0], position(), kw), axes[0].size));
-        // Rows of whole vectors: an edge tile would gather from operands that end with the last channel.
-        Func weights("weights"), values("values");
+        Func terms("terms");
         Var w("w");
-        const Expr channel = likely(min(o, c_out - 1)), of_dy = dy(channel, w, h, d, batch);
-        weights(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(channel, w, h, d, batch)) : of_dy;
-        values(o, w, h, d, batch) = y(channel, w, h, d, batch);
+        const Expr of_dy = dy(o, w, h, d, batch);
+        terms(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(o, w, h, d, batch)) : of_dy;
         const bool reads_y = term.reads_result;
-        f.copies.push_back({weights, RDom()});
-        if (reads_y)
-            f.copies.push_back({values, RDom()});
+        const Func weights = f.whole_vectors("weights", terms, c_out);
+        const Func values = reads_y ? f.whole_vectors("values", y, c_out) : Func();
+        const bool reads_k = right_reads_k();
+        const Func own = reads_k ? f.whole_vectors("own", k, c_out) : Func();
         const auto shape = [](const char *name) { return family::Stencil::shape(name); };
-        const Expr copied = (reads_y ? 2 : 1) * shape("out0") * shape("out1") * shape("out2");
-        // Each thread holds the sums of the taps of a row of the window.
-        const Expr sums = shape("threads") * shape("window2") * (shape("c_in") + 32);
-        f.scratch_bytes = cast<int64_t>(x.type().bytes()) * ((shape("c_out") + 63) / 64 * 64) * (copied + sums);
-        f.step = [this, weights, values, reads_y](const Expr &old, const Expr &at_o, const Expr &at_c) {
+        f.scratch = [this, shape, reads_y, reads_k](int width, int tile, int) {
+            const Expr taps = shape("window0") * shape("window1") * shape("window2") * shape("c_in");
+            const Expr copied =
+                (reads_y ? 2 : 1) * shape("out0") * shape("out1") * shape("out2") + (reads_k ? taps : cast<int64_t>(0));
+            // Each thread holds the sums of the taps of a row of the window.
+            const Expr holders = min(shape("threads"), shape("window0") * shape("window1"));
+            const Expr sums = holders * shape("window2") * family::whole(shape("c_in"), tile);
+            return x.type().bytes() * family::whole(shape("c_out"), width) * (copied + sums);
+        };
+        f.step = [this, weights, values, own, reads_y, reads_k](const Expr &old, const Expr &, const Expr &at_c) {
             const Expr at = promise(position(), axes[0].positions), lane = f.whole_v();
             const Expr of_x = x(at_c, promise(place_of(axes[0], at, kw), axes[0].size),
                                 promise(place_of(axes[1], h, kh), axes[1].size),
                                 promise(place_of(axes[2], d, kd), axes[2].size), batch);
+            const Expr of_k = reads_k ? own(lane, at_c, kw, kh, kd, batch) : zero(x.type());
             const Expr of_y = reads_y ? values(lane, at, h, d, batch) : zero(x.type());
-            return nitrix::fma(weights(lane, at, h, d, batch), term.right(of_x, k(at_o, at_c, kw, kh, kd, batch), of_y),
-                               old);
+            return nitrix::fma(weights(lane, at, h, d, batch), term.right(of_x, of_k, of_y), old);
         };
     }
 
@@ -107,8 +115,19 @@ private:
         Func from_y;
         if (term.reads_result)
             from_y = f.columns("y_columns", y, axes[1].positions, 0);
-        f.scratch_bytes =
-            f.bytes_of_columns(x.type(), "spatial") + (term.reads_result ? 2 : 1) * f.bytes_of_columns(x.type(), "out");
+        f.scratch = [this](int width, int, int lanes) {
+            const auto shape = family::Stencil::shape;
+            const Expr reach = (shape("window1") - 1) * shape("dilation1") + 1, made = shape("out1");
+            const Expr rows = family::whole(made, lanes), stride = shape("stride1");
+            const Expr read = max(family::whole((made - 1) * stride + reach, lanes), (rows - 1) * stride + reach);
+            const Expr of_x = max(read, shape("before1") + shape("spatial1")) * shape("spatial2") * shape("spatial0");
+            const Expr of_y = (term.reads_result ? 2 : 1) * rows * shape("out2") * shape("out0");
+            // Of each thread a tile of a vector of rows, for each block.
+            constexpr int block = family::Stencil::block;
+            const Expr sums = min(shape("threads"), shape("window1") * shape("window0")) *
+                              ((shape("out2") + (block - 1)) / block) * (width * lanes);
+            return x.type().bytes() * (of_x + of_y + sums);
+        };
         f.step = [this, from_x, from_dy, from_y](const Expr &old, const Expr &at_kw, const Expr &at_kh) {
             const Expr at = promise(position(), axes[0].positions);
             const Expr place = place_of(axes[0], at, at_kw), row = place_of(axes[1], h, at_kh);

@@ -123,22 +123,39 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
     f.scratch_bytes = simplify(bytes);
 }
 
+static Expr reach(const std::string &taps, const std::string &dilation) {
+    return (size_of(taps) - 1) * size_of(dilation) + 1;
+}
+
+// The most positions of x along an axis that a block of y reads: the first block, which reads none before x, or the
+// second.
+static Expr span(int block, const std::string &axis) {
+    const Expr made = size_of("out" + axis), stride = size_of("stride" + axis), before = size_of("before" + axis);
+    const Expr size = size_of("spatial" + axis), reached = reach("window" + axis, "dilation" + axis);
+    const Expr first = min((min(made, block) - 1) * stride + reached - before, size);
+    const Expr second = min((min(made - block, block) - 1) * stride + reached, size - max(block * stride - before, 0));
+    return max(max(first, cast<int64_t>(made > block) * second), 1);
+}
+
 // Vectors of channels, the last of which shifts inwards; single channels where there are fewer.
 static void depthwise(family::Stencil &f, int positions, int lanes) {
+    constexpr int rows = 8; // of y, for which rows of x are searched for NaN just before they are read
     const int width = f.narrow ? 1 : std::min(lanes, 16);
     f.depthwise(positions);
-    Var row("row"), wc("wc");
+    Var ho("ho"), hi("hi"), block("block"), wc("wc");
     f.y.split(f.o, f.oo, f.oi, width, TailStrategy::ShiftInwards)
         .split(f.w, f.wo, f.wi, positions, tail)
         .split(f.wo, wc, f.wo, 64, tail)
-        .fuse(f.h, f.d, row)
-        .reorder(f.oi, f.wi, f.oo, f.wo, wc, row, f.batch)
+        .split(f.h, ho, hi, rows, tail)
+        .fuse(ho, f.d, block)
+        .reorder(f.oi, f.wi, f.oo, f.wo, wc, hi, block, f.batch)
         .vectorize(f.oi)
         .parallel(wc)
-        .parallel(row)
+        .parallel(block)
         .partition(f.wo, Partition::Never)
         .partition(wc, Partition::Never)
-        .partition(row, Partition::Never)
+        .partition(hi, Partition::Never)
+        .partition(block, Partition::Never)
         .partition(f.oo, Partition::Never);
     f.k_panel.compute_at(f.y, f.batch).reorder_storage(f.o, f.kw, f.kh, f.kd, f.batch);
     const auto one_tile = [&](Func g) {
@@ -155,10 +172,10 @@ static void depthwise(family::Stencil &f, int positions, int lanes) {
     const Expr size = cast<int64_t>(f.type.bytes()), channels = size_of("c");
     Expr bytes = size * channels * size_of("window0") * size_of("window1") * size_of("window2");
     if (f.poisons()) {
-        f.nan_row.compute_at(f.y, f.batch);
+        f.nan_row.compute_at(f.y, block);
         one_tile(f.hits);
-        find_nan(f, f.o, width, width, row, f.oo);
-        bytes += size * (size_of("spatial0") * size_of("spatial1") + channels + 64);
+        find_nan(f, f.o, width, width, hi, f.oo);
+        bytes += size * size_of("threads") * (span(rows, "1") * span(1, "0") + channels + 64);
     }
     f.scratch_bytes = simplify(bytes);
 }
@@ -198,24 +215,14 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
         zone.partial.bound_extent(f.wo, 1).bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
         accumulate(f, zone, f.wi, width, lanes, 1);
     }
-    const auto reach = [](const std::string &taps, const std::string &dilation) {
-        return (size_of(taps) - 1) * size_of(dilation) + 1;
-    };
-    // Rows of x that a block of rows of y reads; of the only block, none before the first.
-    const auto span = [&](int block, const std::string &axis) {
-        const Expr made = size_of("out" + axis), is_only = cast<int64_t>(made <= block);
-        const Expr reads = (min(made, block) - 1) * size_of("stride" + axis) +
-                           reach("window" + axis, "dilation" + axis) - is_only * size_of("before" + axis);
-        return max(min(reads, size_of("spatial" + axis)), 1);
-    };
     const Expr size = cast<int64_t>(f.type.bytes());
     const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
     const Expr copied = span(rows, "1") * span(slices, "0");
-    // What x fills, in whole vectors where they are scanned, and what the last tile reads; of few rows Halide holds a
-    // tile more.
+    // What x fills, in whole vectors where they are scanned, and what the last tile reads. Without an annihilator tiles
+    // are told apart by whether they need a test, and Halide has room for one of either kind.
     const Expr filled = size_of("before2") + (f.poisons() ? round_up(size_of("spatial2"), lanes) : size_of("spatial2"));
-    const Expr row_length =
-        round_up(max(filled, round_up(size_of("out2"), width) + reach("window2", "dilation2") - 1), lanes) + width;
+    const Expr tiled = max(round_up(size_of("out2"), width), f.algebra.annihilator() ? width : 2 * width);
+    const Expr row_length = round_up(max(filled, tiled + reach("window2", "dilation2") - 1), lanes);
     // Each thread copies the rows of a block of its own.
     const Expr blocks = (size_of("out1") + rows - 1) / rows * ((size_of("out0") + slices - 1) / slices);
     const Expr copies = min(size_of("threads"), blocks);

@@ -22,6 +22,7 @@ static void make_copies(family::StencilGradient &f, int lanes) {
 static void sum_across(family::StencilGradient &f, int lanes) {
     constexpr int taps = 3;
     f.tiled(taps, 1);
+    f.scratch_bytes = simplify(f.scratch(taps, 1, lanes));
     Var vi("vi"), ti("ti"), vo("vo"), to("to");
     f.out.split(f.v, vo, vi, taps, tail).split(f.t, to, ti, 1, tail);
     std::vector<VarOrRVar> order = {vi, ti};
@@ -29,7 +30,7 @@ static void sum_across(family::StencilGradient &f, int lanes) {
     order.insert(order.end(), {vo, to});
     order.insert(order.end(), f.rest.begin(), f.rest.end());
     f.out.reorder(order).parallel(to).parallel(f.rest[0]);
-    f.out.partition(to, Partition::Never).partition(f.rest[0], Partition::Never);
+    f.out.partition(vo, Partition::Never).partition(to, Partition::Never).partition(f.rest[0], Partition::Never);
     const auto inside = [&](Func &part) {
         part.bound(f.vi, 0, taps).bound(f.ti, 0, 1).bound_extent(f.vo, 1).bound_extent(f.to, 1);
         for (const Var &d : f.rest)
@@ -70,6 +71,7 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
                                               : std::min(accumulators, 8);
     const int width = vectors * lanes;
     f.tiled(width, tile);
+    f.scratch_bytes = simplify(f.scratch(width, tile, lanes));
 
     Var vi("vi"), ti("ti"), vo("vo"), to("to");
     f.out.split(f.v, vo, vi, width, tail).split(f.t, to, ti, tile, tail);
@@ -100,7 +102,7 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
             loops.push_back(domain[d]);
             if (!one_tile && d == 0) {
                 loops.insert(loops.end(), {f.vo, f.to, f.rest[0]});
-                stage.partition(f.to, Partition::Never);
+                stage.partition(f.vo, Partition::Never).partition(f.to, Partition::Never);
             }
         }
         stage.reorder(loops).vectorize(f.vi, lanes).unroll(f.vi).unroll(f.ti);

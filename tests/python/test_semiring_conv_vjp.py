@@ -29,6 +29,8 @@ CASES = [
     ((3, 4), (5, 6), 1, 1, 1, "VALID", 1),
     ((1, 1), (3, 3), 2, 2, 1, "SAME", 1),
     ((270,), (3,), 1, 1, 1, "SAME", 1),
+    ((1, 1), (2, 3), 1, 3, (1, 2), [(2, 5), (5, 0)], (1, 2)),  # no tap reaches the only position
+    ((1, 13), (1, 1), 1, 1, (3, 1), [(1, 0), (4, 1)], 2),
 ]
 
 
@@ -55,7 +57,8 @@ def test_is_the_definition(semiring, dtype, case):
     options = {"semiring": semiring, "stride": stride, "padding": padding, "dilation": dilation}
     y = semiring_conv(x, k, **options)
     dy = draw(y.shape, dtype, 3)
-    got = semiring_conv_vjp(x, k, y, dy, **options)
+    out = (np.full_like(x, np.nan), np.full_like(k, np.nan))
+    got = semiring_conv_vjp(x, k, y, dy, **options, out=out)
     expected = by_definition(x, k, y, dy, semiring, stride, padding, dilation)
     for mine, theirs, like in zip(got, expected, (x, k), strict=True):
         assert mine.shape == like.shape and mine.dtype == like.dtype
@@ -167,6 +170,50 @@ def test_log_with_dead_inputs_and_large_magnitudes():
     for mine, theirs in zip(got, by_definition(x, k, y, dy, "log", 1, "SAME", 1), strict=True):
         assert np.isfinite(mine).all()
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spread", [20, 70, 1000])  # exponentials of the whole image, of none
+def test_log_is_the_definition_whether_exponentials_underflow_or_not(spread, dtype, c):
+    x, k = draw((9, 11, c), dtype, 21) * spread / 2, draw((3, 3, c, 2 * c), dtype, 22)
+    x[3:5, 2:9] = -np.inf
+    y = semiring_conv(x, k, semiring="log")
+    dy = draw(y.shape, dtype, 23)
+    got = semiring_conv_vjp(x, k, y, dy, semiring="log")
+    for mine, theirs in zip(got, by_definition(x, k, y, dy, "log", 1, "SAME", 1), strict=True):
+        # The rounding of y, and of what it is subtracted from, is part of the exponent.
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=20 * spread * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("leading", [((2, 1), (3,)), ((3,), (2, 1)), ((), (2,))])
+def test_log_shifts_every_item_by_its_own_largest_value(leading):
+    x, k = draw((*leading[0], 6, 7, 2), "float64", 24), draw((*leading[1], 3, 3, 2, 3), "float64", 25)
+    x += 300 * np.arange(x.size // 84).reshape(*leading[0], 1, 1, 1)  # so that one shift for all would not do
+    options = {"semiring": "log", "spatial_rank": 2}
+    y = semiring_conv(x, k, **options)
+    dy = draw(y.shape, "float64", 26)
+    dx, dk = semiring_conv_vjp(x, k, y, dy, **options)
+    all_x, all_k = (np.broadcast_to(a, (*y.shape[:-3], *a.shape[-n:])) for a, n in ((x, 3), (k, 4)))
+    sum_x, sum_k = np.zeros(all_x.shape), np.zeros(all_k.shape)
+    for at in np.ndindex(*y.shape[:-3]):
+        sum_x[at], sum_k[at] = by_definition(all_x[at], all_k[at], y[at], dy[at], "log", 1, "SAME", 1)
+    for mine, theirs in ((dx, sum_x), (dk, sum_k)):
+        summed = tuple(
+            d for d in range(y.ndim - 3)
+            if d < theirs.ndim - mine.ndim or mine.shape[d - theirs.ndim + mine.ndim] == 1
+        )  # fmt: skip
+        np.testing.assert_allclose(mine, theirs.sum(axis=summed).reshape(mine.shape), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("spread", [1, 1000])
+def test_log_lets_nan_and_infinities_reach_what_reads_them(spread):
+    x, k = draw((7, 30, 2), "float32", 27) * spread, draw((3, 3, 2, 2), "float32", 28)
+    x[2, 5, 1] = np.nan
+    y = semiring_conv(x, k, semiring="log")
+    dx, dk = semiring_conv_vjp(x, k, y, np.ones_like(y), semiring="log")
+    assert np.isnan(dk).all() and np.isnan(dx[0:5, 3:8]).all()
+    assert np.isfinite(dx[5:]).all() and np.isfinite(dx[:, :3]).all() and np.isfinite(dx[:, 8:]).all()
 
 
 def test_euclidean_passes_nothing_at_distance_zero():
