@@ -3,6 +3,7 @@
 // kernels that weigh each term anew, of which LOG needs them where exponentials underflow. No array of patches is
 // formed. The gradient of a broadcast operand is summed over the broadcast dimensions, in their order.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -297,7 +298,7 @@ public:
                 for (int64_t i = 0; i < n; ++i) {
                     const T value = row[i * step];
                     // -inf passes nothing on, NaN itself; +inf, or a difference to it, has no exponential.
-                    fits &= (value < infinity && largest - value <= limit) | (value == -infinity) | (value != value);
+                    fits &= (value < infinity && largest - value <= limit) | (value == -infinity) | std::isnan(value);
                 }
                 exact &= fits;
             });

@@ -21,17 +21,17 @@ std::vector<Problem> images() {
     std::vector<Problem> all = {
         {{{40, 600, 1}, {3, 5, 1, 1}}, {}, 2},
         {{{16, 1000, 1}, {3, 3, 1, 1}}, {}, 2},
-        {{{200, 300, 1}, {9, 31, 1, 1}}, {{"dilation", {2, 3}}}, 2},
+        {{{60, 300, 1}, {9, 31, 1, 1}}, {{"dilation", {2, 3}}}, 2},
         {{{100, 300, 1}, {5, 5, 1, 1}}, {{"stride", {3, 1}}, {"pads", {0, 4, 7, 0}}}, 2},
-        {{{20, 30, 130, 1}, {7, 7, 7, 1, 1}}, {}, 3},
+        {{{10, 12, 130, 1}, {7, 7, 7, 1, 1}}, {}, 3},
         {{{30, 40, 257, 1}, {3, 3, 3, 1, 1}}, {{"stride", {2, 2, 1}}}, 3},
-        {{{100000, 1}, {101, 1, 1}}, {}, 1},
+        {{{50000, 1}, {33, 1, 1}}, {}, 1},
         {{{1, 70000, 1}, {1, 9, 1, 1}}, {{"pads", {0, 0, 30, 1}}}, 2},
         {{{300, 50, 1}, {3, 3, 1, 1}}, {}, 2},
-        {{{12, 40, 64}, {3, 3, 64, 100}}, {}, 2},
+        {{{9, 20, 64}, {3, 3, 64, 100}}, {}, 2},
         {{{12, 40, 300}, {3, 3, 300, 9}}, {{"stride", {2, 2}}}, 2},
         {{{40, 40, 20}, {1, 1, 20, 30}}, {}, 2},
-        {{{60, 70, 3}, {5, 5, 3, 40}}, {{"dilation", {2, 1}}}, 2},
+        {{{30, 40, 3}, {5, 5, 3, 40}}, {{"dilation", {2, 1}}}, 2},
         {{{9, 12, 31, 5}, {3, 2, 3, 5, 17}}, {{"stride", {1, 2, 1}}}, 3},
         {{{3000, 16}, {5, 16, 33}}, {{"stride", {2}}}, 1},
     };
@@ -148,7 +148,9 @@ class StencilEstimate : public testing::TestWithParam<int> {};
 TEST_P(StencilEstimate, IsTheMeasuredPeakOrATenthMore) {
     const Variant &v = variants[GetParam()];
     const Op &op = ops[v.op];
-    for (const Problem &problem : images()) {
+    const std::vector<Problem> all = images();
+    for (size_t at = 0; at < all.size(); ++at) {
+        const Problem &problem = all[at];
         const auto attributes = problem.attributes(problems::semiring_of(v));
         for (const std::vector<int64_t> &batch : {std::vector<int64_t>{}, std::vector<int64_t>{3}}) {
             if (!batch.empty() && problem.inputs[0][0] > 60)
@@ -159,7 +161,7 @@ TEST_P(StencilEstimate, IsTheMeasuredPeakOrATenthMore) {
             nitrix_options options = NITRIX_OPTIONS_INIT;
             options.variant = v.id;
             for (const int threads : {1, 2}) {
-                if (threads > 1 && !batch.empty())
+                if (threads > 1 && (!batch.empty() || at % 3))
                     continue;
                 options.threads = threads;
                 Call call;
@@ -169,12 +171,12 @@ TEST_P(StencilEstimate, IsTheMeasuredPeakOrATenthMore) {
                 if (judge(v, call) != Refusal::none)
                     continue;
                 const int64_t estimate = scratch_of(v, call), peak = run_variant(call, v);
-                const std::string at = std::string(v.id) + problem.text() + " batch " + std::to_string(batch.size()) +
-                                       " on " + std::to_string(threads) + ": estimate " + std::to_string(estimate) +
-                                       ", peak " + std::to_string(peak);
-                EXPECT_LE(peak, estimate) << at;
+                const std::string call_of = std::string(v.id) + problem.text() + " batch " +
+                                            std::to_string(batch.size()) + " on " + std::to_string(threads) +
+                                            ": estimate " + std::to_string(estimate) + ", peak " + std::to_string(peak);
+                EXPECT_LE(peak, estimate) << call_of;
                 if (threads == 1) { // of two, one may find all done
-                    EXPECT_LE(estimate, peak + peak / 10 + small) << at;
+                    EXPECT_LE(estimate, peak + peak / 10 + small) << call_of;
                 }
             }
         }
@@ -216,13 +218,18 @@ TEST(StencilGradients, PublishABoundOfTheirMeasuredPeak) {
     }
 }
 
-// Rows of all convolution kernels that this machine runs at speed: those that round like others have their forms.
+// Rows of all convolution kernels that this machine runs at speed, one tropical algebra for both and float64 of LOG
+// left out for time; one whose rounding is emulated has the schedule of its target.
 std::vector<int> stencils() {
     std::vector<int> rows;
     for (int i = 0; i < n_variants; ++i) {
-        const std::string name = ops[variants[i].op].name;
-        if (name.rfind("semiring_conv", 0) == 0 && machine_has(variants[i].target) &&
-            targets[variants[i].target].priority > 0 && std::string(targets[variants[i].target].rounding) != "emulated")
+        const Variant &v = variants[i];
+        const Target &target = targets[v.target];
+        const bool is_emulated = std::string(target.name).find("emulated") != std::string::npos;
+        const std::string algebra = algebras[v.algebra].name;
+        const bool is_left_out = algebra == "tropical_min_plus" || (algebra == "log" && v.dtype == DType::f64);
+        if (std::string(ops[v.op].name).rfind("semiring_conv", 0) == 0 && machine_has(v.target) &&
+            target.priority > 0 && !is_emulated && !is_left_out)
             rows.push_back(i);
     }
     return rows;
