@@ -35,13 +35,21 @@ static bool is_disabled(const Variant &v) {
     return false;
 }
 
+int64_t kernel_bytes(const Variant &v, const Call &call) {
+    int64_t strided = 0;
+    for (int i = 0; i < call.op->n_arguments; ++i)
+        if (!has_unit_inner_stride(call, i))
+            strided |= int64_t{1} << i;
+    return v.scratch_bytes(call.dims, call.batch_size(), call.options.threads, strided);
+}
+
 int64_t scratch_of(const Variant &v, const Call &call) {
     if (call.op->serve) {
         const int64_t helpers = call.op->serve_bytes(call, v);
         if (helpers != not_served)
             return helpers;
     }
-    const int64_t kernel = v.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
+    const int64_t kernel = kernel_bytes(v, call);
     const int64_t after = call.op->finish ? call.op->finish_bytes(call, v) : 0;
     int64_t sum = 0;
     if (kernel < 0 || after < 0)

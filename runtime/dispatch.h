@@ -30,6 +30,9 @@ Refusal judge(const Variant &variant, const Call &call);
 // Whether passing over a variant means that the caller gets less than the machine and the request allow.
 bool is_loss(const Variant &variant, Refusal refusal);
 
+// What the kernel itself holds at most; negative: not known.
+int64_t kernel_bytes(const Variant &variant, const Call &call);
+
 // Scratch bytes that the call needs at most if the variant serves it, compact copies of outputs included; negative: not
 // known.
 int64_t scratch_of(const Variant &variant, const Call &call);

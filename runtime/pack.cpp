@@ -7,7 +7,7 @@
 
 namespace nitrix {
 
-bool is_written_in_place(const Call &call, int argument) {
+bool has_unit_inner_stride(const Call &call, int argument) {
     const Array &a = call.arrays[argument];
     if (!a.given)
         return true;
@@ -29,7 +29,7 @@ static int64_t elements(const Array &a) {
 int64_t packed_bytes(const Call &call) {
     int64_t bytes = 0;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
-        if (!is_written_in_place(call, i))
+        if (!has_unit_inner_stride(call, i))
             bytes += elements(call.arrays[i]) * dtype_bytes(call.arrays[i].dtype);
     return bytes;
 }
@@ -37,7 +37,7 @@ int64_t packed_bytes(const Call &call) {
 PackedOutputs::PackedOutputs(const Call &original, KernelContext &kernel)
     : call(original), original_(original), kernel_(kernel) {
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i) {
-        if (is_written_in_place(call, i))
+        if (has_unit_inner_stride(call, i))
             continue;
         Array &a = call.arrays[i];
         copies_[i] = scratch_allocate(kernel, static_cast<size_t>(elements(a)) * dtype_bytes(a.dtype));

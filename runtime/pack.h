@@ -8,8 +8,8 @@
 
 namespace nitrix {
 
-// Whether kernels write this array in place: its innermost core dimension has unit stride, or is a single element.
-bool is_written_in_place(const Call &call, int argument);
+// Whether the innermost core dimension has unit stride or is a single element. Kernels write such arrays in place.
+bool has_unit_inner_stride(const Call &call, int argument);
 
 // Arrays of one shape, at least one dimension and one dtype.
 void copy_elements(const Array &to, const Array &from);

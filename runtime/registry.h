@@ -153,8 +153,9 @@ struct Variant {
     int priority;
     const char *condition;                // of its shape class, as text; nullptr: none
     bool (*applies)(const int64_t *dims); // nullptr: always
-    // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known.
-    int64_t (*scratch_bytes)(const int64_t *dims, int64_t batch, int64_t threads);
+    // Most bytes of scratch memory that one call holds at once on that many threads; negative: not known. Bit i of
+    // strided: argument i has no unit inner stride.
+    int64_t (*scratch_bytes)(const int64_t *dims, int64_t batch, int64_t threads, int64_t strided);
     double tolerance; // largest relative error against the reference that is allowed; only 0 is chosen unless named
 };
 

@@ -166,7 +166,7 @@ static std::string explain(const Call &call) {
         json.value(std::to_string(call.options.threads_asked) + " threads were asked for, the pool has " +
                    std::to_string(call.options.threads));
     for (int i = call.op->n_inputs; i < call.op->n_arguments && !zero; ++i)
-        if (!is_written_in_place(call, i))
+        if (!has_unit_inner_stride(call, i))
             json.value(std::string("output '") + call.op->arguments[i].name +
                        "' has no unit inner stride: computed into a compact copy, then stored");
     json.close(']').key("candidates").open('[');

@@ -180,7 +180,6 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     p.vectors = vectors;
     p.edge = edge;
     p.rows = edge && vectors < tile.vectors ? tile.edge_rows[vectors - 1] : tile.rows;
-    p.left = tile.left;
     p.suffix = edge ? "_edge_" + std::to_string(vectors) : "_full";
     p.merge_stage = static_cast<int>(panels.size());
     const int width = vectors * lanes, full_width = tile.vectors * lanes;
@@ -205,11 +204,8 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     } else {
         p.a(ii, k, io, batch) = a(k, likely(min(tile_row, rows - 1)), batch);
         left = [&](const Expr &at_k) {
-            const Expr copy = p.a(ii, at_k, io, batch);
             // The schedule specialises on the condition.
-            return p.left == LeftOperand::copied
-                       ? copy
-                       : select(a_contiguous_in_k, a(at_k, min(tile_row, rows - 1), batch), copy);
+            return select(a_contiguous_in_k, a(at_k, min(tile_row, rows - 1), batch), p.a(ii, at_k, io, batch));
         };
     }
 

@@ -19,12 +19,6 @@ using Halide::Func;
 using Halide::RDom;
 using Halide::Var;
 
-// How the tiles of panelled() read A.
-enum class LeftOperand {
-    copied,   // the rows of a tile interleaved
-    in_place, // where it is contiguous in k, else copied
-};
-
 // The register tile: rows x (vectors * lanes) accumulators. rows * vectors + rows + 1 must not exceed the number of
 // vector registers, because LLVM keeps every row's broadcast alive.
 struct ContractionTile {
@@ -34,7 +28,6 @@ struct ContractionTile {
     int row_block = 48;     // rows of A that are packed together
     int column_block = 512; // columns of B that stay in the second-level cache
     // Of panelled() alone.
-    LeftOperand left = LeftOperand::in_place;
     int edge_rows[3] = {}; // heights of the tiles of 1, 2 and 3 vectors at the right edge
 };
 
@@ -59,7 +52,6 @@ struct ContractionSmall {
 struct ContractionPanel {
     int rows, vectors; // of a tile
     bool edge;
-    LeftOperand left;
     std::string suffix;
     Func a, b, partial;     // packed operands, one block's reduction
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
@@ -143,6 +135,8 @@ public:
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "n"); }
     static Expr shape_batch() { return Halide::Internal::Variable::make(Halide::Int(64), "batch"); }
     static Expr shape_threads() { return Halide::Internal::Variable::make(Halide::Int(64), "threads"); }
+    // 1 where the first argument has no unit inner stride.
+    static Expr first_is_strided() { return Halide::Internal::Variable::make(Halide::Int(64), "strided") % 2; }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
     bool packs_bits() const { return element != type; }

@@ -2,6 +2,7 @@
 // terms on every level, so three short levels (steps, blocks, slices) beat two.
 #include <algorithm>
 
+#include "dispatch.h"
 #include "pack.h"
 #include "run.h"
 #include "scratch.h"
@@ -76,7 +77,7 @@ bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelConte
 int64_t serve_bytes_semiring_matmul(const Call &call, const Variant &variant) {
     if (!is_sliced(call))
         return not_served;
-    int64_t bytes = variant.scratch_bytes(call.dims, call.batch_size(), call.options.threads);
+    int64_t bytes = kernel_bytes(variant, call);
     if (bytes < 0)
         return INT64_MAX;
     for (const int64_t more : {packed_bytes(call), slice_bytes(call)})

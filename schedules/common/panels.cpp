@@ -10,32 +10,33 @@ using namespace Halide;
 using family::Contraction;
 using family::ContractionPanel;
 using family::ContractionTile;
-using family::LeftOperand;
 
 static const auto guard = TailStrategy::GuardWithIf;
 
-static int rows_of_block(const ContractionTile &tile, int rows) { return std::max(1, tile.row_block / rows) * rows; }
+// Rows of A that are packed at once for all columns: read 4 KiB apart, they take a tenth of a product of 1024^3, and
+// once for each block of columns two.
+static constexpr int packed_rows = 4096;
+
+static int tiles_of_block(const ContractionTile &tile, int rows) { return std::max(1, tile.row_block / rows); }
+static int rows_of_block(const ContractionTile &tile, int rows) { return tiles_of_block(tile, rows) * rows; }
 static int panels_of_block(const ContractionTile &tile, int width) { return std::max(1, tile.column_block / width); }
 
-static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &row_block, const LoopLevel &depth_panel,
+static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &at, const ContractionTile &tile,
                       int lanes) {
+    p.a.compute_at(at);
     if (f.lowering) { // an exp for each element: once for all columns, on all threads
-        p.a.compute_at(depth_panel).vectorize(f.k, lanes, guard).align_storage(f.k, 16);
+        p.a.vectorize(f.k, lanes, guard).align_storage(f.k, 16);
         p.a.parallel(f.i, 16, guard); // shifted inwards, few rows would start below 0
         p.a.specialize(f.a_contiguous_in_k);
         p.a.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
     } else {
-        p.a.compute_at(row_block).bound(f.ii, 0, p.rows).reorder_storage(f.ii, f.k, f.io, f.batch);
-        p.a.reorder(f.ii, f.k, f.io, f.batch);
-        p.a.specialize(f.a_contiguous_in_i).reorder(f.ii, f.io, f.k, f.batch).vectorize(f.ii);
-        if (p.left == LeftOperand::copied) {
-            Var outer("packed_ko"), inner("packed_ki");
-            p.a.specialize(f.a_contiguous_in_k)
-                .split(f.k, outer, inner, lanes, guard)
-                .reorder(f.ii, inner, outer, f.io, f.batch)
-                .unroll(f.ii)
-                .vectorize(inner);
-        }
+        Var outer("packed_io"), inner("packed_ii");
+        p.a.bound(f.ii, 0, p.rows).reorder_storage(f.ii, f.k, f.io, f.batch);
+        p.a.split(f.io, outer, inner, 2 * tiles_of_block(tile, p.rows), guard)
+            .reorder(f.ii, f.k, inner, outer, f.batch);
+        if (!p.edge)
+            p.a.parallel(outer);
+        p.a.specialize(f.a_contiguous_in_i).reorder(f.ii, inner, f.k, outer, f.batch).vectorize(f.ii);
     }
 }
 
@@ -82,8 +83,12 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
     Var row_block("row_block");
     Stage c = f.c.update(p.merge_stage);
     c.allow_race_conditions(); // each vector of columns is written by one tile
-    c.split(f.i, f.io, f.ii, p.rows, guard).split(f.io, row_block, f.io, std::max(1, tile.row_block / p.rows), guard);
-    LoopLevel block, packing, depth_panel;
+    c.split(f.i, f.io, f.ii, p.rows, guard).split(f.io, row_block, f.io, tiles_of_block(tile, p.rows), guard);
+    LoopLevel reduced_at, b_at, a_at; // where a tile's block of k is reduced, where the operands are packed
+    const auto read_in_place = [&] { return c.specialize(f.a_contiguous_in_k); };
+    const auto parallel_blocks = [&] {
+        c.partition(row_block, Partition::Never).partition(f.io, Partition::Never).parallel(row_block);
+    };
     if (p.edge) {
         const RVar column = p.tiles[0], k_block = p.tiles[1];
         RVar outer("edge_outer"), inner("edge_inner");
@@ -93,8 +98,12 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
             .unroll(inner)
             .partition(outer, Partition::Never)
             .partition(k_block, Partition::Never);
-        block = LoopLevel(f.c, f.io);
-        packing = depth_panel = LoopLevel(f.c, k_block);
+        parallel_blocks();
+        if (!f.lowering)
+            read_in_place();
+        reduced_at = LoopLevel(f.c, f.io);
+        b_at = LoopLevel(f.c, k_block);
+        a_at = f.lowering ? b_at : LoopLevel(f.c, row_block);
     } else {
         // From the inside: a tile meets the blocks of a panel of k while its part of C is in the first-level cache; a
         // row tile of A meets every panel of B that the second-level cache holds.
@@ -108,22 +117,30 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
             .partition(in_group, Partition::Never)
             .partition(group, Partition::Never)
             .partition(k_panel, Partition::Never);
-        block = LoopLevel(f.c, k_block);
-        packing = LoopLevel(f.c, group);
-        depth_panel = LoopLevel(f.c, k_panel);
+        reduced_at = LoopLevel(f.c, k_block);
+        b_at = LoopLevel(f.c, group);
+        a_at = LoopLevel(f.c, k_panel);
+        if (!f.lowering) {
+            Var row_group("row_group");
+            c.split(row_block, row_group, row_block, packed_rows / rows_of_block(tile, p.rows), guard)
+                .partition(row_group, Partition::Never);
+            parallel_blocks();
+            read_in_place().reorder(f.io, row_block, row_group, group, k_panel);
+            c.reorder(f.io, row_block, group, row_group, k_panel);
+            a_at = LoopLevel(f.c, row_group);
+        } else {
+            parallel_blocks();
+        }
     }
-    c.partition(row_block, Partition::Never).partition(f.io, Partition::Never).parallel(row_block);
-    if (!f.lowering && p.left == LeftOperand::in_place)
-        c.specialize(f.a_contiguous_in_k);
-    pack_left(f, p, LoopLevel(f.c, row_block), depth_panel, lanes);
-    pack_right(f, p, packing, lanes);
+    pack_left(f, p, a_at, tile, lanes);
+    pack_right(f, p, b_at, lanes);
     p.partial.bound(f.ji, 0, width)
         .bound(f.ii, 0, p.rows)
         .bound_extent(f.jo, 1)
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(block)
+        .compute_at(reduced_at)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -151,10 +168,12 @@ static Expr packed_bytes(const Contraction &f, const ContractionPanel &p, const 
     const Expr rows = (m + (p.rows - 1)) / p.rows * p.rows;
     const Expr exists = p.edge ? if_true((n % full_width + (lanes - 1)) / lanes == p.vectors) : if_true(n >= width);
     const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(tile, width)) * width;
-    // Each thread packs its own block of rows; where packing is costly, all threads pack all rows once.
+    // At an edge each thread packs its own block of rows, elsewhere all threads pack the same.
     constexpr int padding = 512; // that Halide adds where it stages strided loads
-    const Expr copies = min(threads, (rows + (row_block - 1)) / row_block);
-    const Expr left = f.lowering ? (depth + 15) / 16 * 16 * rows : (depth * min(rows, row_block) + padding) * copies;
+    const Expr copies = p.edge ? min(threads, (rows + (row_block - 1)) / row_block) : cast<int64_t>(1);
+    const int most_rows = p.edge ? row_block : packed_rows / row_block * row_block;
+    const Expr left = f.lowering ? (depth + 15) / 16 * 16 * rows
+                                 : (depth * min(rows, most_rows) + padding) * copies * f.first_is_strided();
     const Expr inside = f.lowering ? threads * (4 * width) : cast<int64_t>(0);
     return exists * f.type.bytes() * (depth * columns + left + inside);
 }

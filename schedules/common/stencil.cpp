@@ -219,9 +219,10 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const Expr taps = size_of("window0") * size_of("window1") * size_of("window2");
     const Expr copied = span(rows, "1") * span(slices, "0");
     // What x fills, in whole vectors where they are scanned, and what the last tile reads. Without an annihilator tiles
-    // are told apart by whether they need a test, and Halide has room for one of either kind.
+    // are told apart by whether they need a test, and Halide has room for one that needs none after those before x.
     const Expr filled = size_of("before2") + (f.poisons() ? round_up(size_of("spatial2"), lanes) : size_of("spatial2"));
-    const Expr tiled = max(round_up(size_of("out2"), width), f.algebra.annihilator() ? width : 2 * width);
+    const Expr tiled =
+        round_up(f.algebra.annihilator() ? size_of("out2") : max(size_of("out2"), size_of("before2") + width), width);
     const Expr row_length = round_up(max(filled, tiled + reach("window2", "dilation2") - 1), lanes);
     // Each thread copies the rows of a block of its own.
     const Expr blocks = (size_of("out1") + rows - 1) / rows * ((size_of("out0") + slices - 1) / slices);

@@ -94,8 +94,8 @@ def _op_row(op: Op, ops: list[Op], algebras: list[str]) -> str:
 def _shape_function(kind: str, name: str, op: Op, body: str) -> list[str]:
     dims = [*op.dims, *op.derived_dims]
     unpack = " ".join(f"[[maybe_unused]] const int64 {d} = d_[{i}];" for i, d in enumerate(dims))
-    more = ", int64_t batch_, int64_t threads_" if kind == "int64_t" else ""
-    unpack += " [[maybe_unused]] const int64 batch = batch_, threads = threads_;" if more else ""
+    more = ", int64_t batch_, int64_t threads_, int64_t strided_" if kind == "int64_t" else ""
+    unpack += " [[maybe_unused]] const int64 batch = batch_, threads = threads_, strided = strided_;" if more else ""
     return [f"static {kind} {name}(const int64_t *d_{more}) {{", f"    {unpack}", f"    {body}", "}"]
 
 
