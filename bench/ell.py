@@ -190,6 +190,27 @@ def mlp_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, thre
     return lambda: mlp(ell.indices, x, weight, bias, slope, semiring=case.algebra, out=out, threads=threads)
 
 
+def mlp_gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Forward and backward."""
+    for case in mlp_cases(Case, algebra, dtype):
+        yield replace(case, op="semiring_ell_edge_mlp_vjp", operations=4 * case.operations, bytes=3 * case.bytes)
+
+
+def mlp_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """`out` receives the gradient of x."""
+    x, indices, weight, bias = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+    arguments = ell.indices, x, weight, bias, np.zeros((), x.dtype)
+    y, dy, dweight, dbias = np.empty_like(out), np.ones_like(out), np.empty_like(weight), np.empty_like(bias)
+
+    def run() -> None:
+        s.semiring_ell_edge_mlp(*arguments, out=y, **options)
+        s.semiring_ell_edge_mlp_vjp(*arguments, y, dy, out=(out, dweight, dbias), **options)
+
+    return run
+
+
 def conv_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
     """Of semiring_ell_conv, 32 channels to 32."""
     m, k, d, item = 40_962, 7, 32, np.dtype(dtype).itemsize

@@ -4,6 +4,8 @@ semiring_ell_edge_reduce: an edge is rounded to the dtype as the op defines it; 
 of a dense product with a neutral operand (golden/references/semiring.py), and so are the scales.
 semiring_ell_edge_mlp: what both ends give is a product of eighths, exact in float64 and in both dtypes; edges and their
 reduction as above.
+semiring_ell_edge_mlp_vjp: the gradients of both ends as below, then exact sums of their products with the weights and
+the features; their scale is that of the gradients times these.
 semiring_ell_edge_reduce_vjp: sums of dy * (dy/de) * act' by mpmath, with the scale sum of |terms| (LOG: times
 1 + |e| + |y|, plus the square of eps for each); tropical: at the first edge that is y, in order, exact.
 """
@@ -166,7 +168,58 @@ def _mlp_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
                                        "bias": eighths(h), "slope": slope}  # fmt: skip
 
 
+def _mlp_gradient_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    random = np.random.RandomState(zlib.crc32(f"edge mlp gradient {algebra} {dtype}".encode()))
+    for name, inputs in _mlp_cases(algebra, dtype):
+        if name.startswith("3x300"):
+            continue
+        y = compute_mlp(algebra, inputs)[0]["y"].astype(dtype)
+        yield name, {**inputs, "y": y, "dy": (random.randint(-8, 9, y.shape) / 8).astype(dtype)}
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of matrices, exact but for one rounding: the same on every machine."""
+    c = np.zeros((a.shape[0], b.shape[1]))
+    for i, j in np.ndindex(c.shape):
+        c[i, j] = mpmath.fdot(zip(map(mpmath.mpf, a[i].tolist()), b[:, j].tolist(), strict=True))
+    return c
+
+
+def _mlp_gradient(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    exact, weight = algebra not in REDUCTIONS, inputs["weight"].astype(np.float64)
+    (m, _), d, kind = inputs["indices"].shape, inputs["x"].shape[-1], inputs["x"].dtype
+    upper, lower = weight[:d] - weight[d:], weight[d:]
+
+    def back(x: np.ndarray, upper: np.ndarray, lower: np.ndarray, ends: Arrays, sign: int) -> list[np.ndarray]:
+        """Of x, weight and bias; with a sign of 1 the scales of these."""
+        down, dsource = (ends[name].astype(np.float64) for name in ("down", "dsource"))
+        dx = _product(dsource, lower.T)
+        dx[:m] += _product(down, upper.T)
+        first, other = _product(x[:m].T, down), _product(x.T, dsource)
+        return [dx, np.concatenate([first, other + sign * first]), _product(np.ones((1, m)), down)[0]]
+
+    values, scales = [], []
+    with mpmath.workprec(PRECISION):
+        for item in np.ndindex(inputs["x"].shape[:-2]):
+            x, passed = inputs["x"][item], {name: inputs[name][item] for name in ("y", "dy")}
+            ends, size = _gradient(algebra, {**_ends(inputs, x), **passed})
+            wide = x.astype(np.float64)
+            values.append(back(wide, upper, lower, ends, -1))
+            if not exact:
+                scales.append(back(abs(wide), abs(upper), abs(lower), size, 1))
+
+    def gathered(parts: list[list[np.ndarray]]) -> Arrays:
+        dx = np.stack([p[0] for p in parts]).reshape(inputs["x"].shape)
+        return {"dx": dx, "dweight": np.sum([p[1] for p in parts], axis=0), "dbias": np.sum([p[2] for p in parts], 0)}
+
+    outputs = gathered(values)
+    if exact:
+        return {name: a.astype(kind) for name, a in outputs.items()}, {}
+    return outputs, {name: _rounded(a) for name, a in gathered(scales).items()}
+
+
 REFERENCES = {
+    "semiring_ell_edge_mlp_vjp": Reference(FLOATS, _mlp_gradient_cases, _mlp_gradient),
     "semiring_ell_edge_mlp": Reference(FLOATS, _mlp_cases, compute_mlp),
     "semiring_ell_edge_reduce": Reference(FLOATS, _cases, compute),
     "semiring_ell_edge_reduce_vjp": Reference(FLOATS, _gradient_cases, _gradient),

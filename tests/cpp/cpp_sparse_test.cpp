@@ -172,6 +172,19 @@ TEST(Edges, LayersAgreeWithTheFormula) {
             ASSERT_EQ(sum(i, j), total);
         }
     }
+    const Array<double> dy = counted({m, h}, 13), zeros({h});
+    const auto gradients = semiring::ell_edge_mlp_vjp(at, x, weight, zeros, 1.0, sum, dy, nitrix::Real{});
+    EXPECT_EQ(inner(gradients.x, x), inner(dy, sum)); // whole numbers
+    EXPECT_EQ(inner(gradients.weight, weight), inner(dy, sum));
+    for (std::int64_t j = 0; j < h; ++j) {
+        double edges = 0;
+        for (std::int64_t i = 0; i < m; ++i) {
+            for (std::int64_t e = 0; e < k; ++e) {
+                edges += at(i, e) < 0 ? 0 : dy(i, j);
+            }
+        }
+        ASSERT_EQ(gradients.bias(j), edges);
+    }
     EXPECT_NE(refusal([&] { semiring::ell_edge_mlp(at, x, x, 0.0, nitrix::Real{}); }).find("must have 6"),
               std::string::npos);
 }

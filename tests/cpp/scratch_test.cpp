@@ -173,6 +173,16 @@ TEST(Workspace, HoldsAllThatComposedOpsAllocate) {
         {"semiring_matmul", "tropical_min_plus", DType::bf16, {{90, 300}, {300, 150}}, {}},
         {"semiring_ell_edge_mlp", "real", DType::f32, {{1200, 3}, {1300, 40}, {80, 70}, {70}, {}}, {}},
         {"semiring_ell_edge_mlp", "log", DType::f64, {{2, 90, 3}, {2, 700, 300}, {600, 33}, {33}, {}}, {}},
+        {"semiring_ell_edge_mlp_vjp",
+         "tropical_min_plus",
+         DType::f32,
+         {{1200, 3}, {1300, 40}, {80, 70}, {70}, {}, {1200, 70}, {1200, 70}},
+         {}},
+        {"semiring_ell_edge_mlp_vjp",
+         "euclidean",
+         DType::f64,
+         {{2, 90, 3}, {2, 700, 30}, {60, 33}, {33}, {}, {2, 90, 33}, {2, 90, 33}},
+         {}},
     };
     int allocations = 0;
     nitrix_context_options with_allocator = {sizeof with_allocator,

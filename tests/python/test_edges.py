@@ -6,6 +6,7 @@ import pytest
 from nitrix.semiring import (
     SEMIRINGS,
     semiring_ell_edge_mlp,
+    semiring_ell_edge_mlp_vjp,
     semiring_ell_edge_reduce,
     semiring_ell_edge_reduce_vjp,
     semiring_matmul,
@@ -215,6 +216,61 @@ def test_mlp_is_its_parts(dtype, shape, biased, slope, semiring):
 
 
 @algebra
+@slope
+@pytest.mark.parametrize("shape", [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (5, 3, 7, 0, 4)], ids=str)
+def test_mlp_gradients_are_those_of_its_parts(shape, slope, semiring):
+    """The same bits: gradients of both ends of edges, products of these, for any threads."""
+    m, k, n, d, h = shape
+    at = indices((m, k), n)
+    at[m // 2] = -1
+    dtype = np.float32
+    x, weight, bias, flat = random((n, d), dtype), random((2 * d, h), dtype, 1), random((h,), dtype), dtype(slope)[...]
+    y = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+    dy = np.where(np.isfinite(y), random(y.shape, dtype, 2), 0).astype(dtype)
+    upper, lower = weight[:d] - weight[d:], weight[d:]
+    own, source = (semiring_matmul(x, upper) + bias)[:m], semiring_matmul(x, lower)
+    down, dsource = semiring_ell_edge_reduce_vjp(own, source, at, flat, y, dy, semiring=semiring)
+    dx = semiring_matmul(dsource, lower.T)
+    dx[:m] += semiring_matmul(down, upper.T)
+    first = semiring_matmul(x[:m].T, down)
+    expected = (
+        dx,
+        np.concatenate([first, semiring_matmul(x.T, dsource) - first]),
+        semiring_matmul(np.ones((1, m), dtype), down)[0],
+    )
+    arguments = x, weight, bias, flat, y, dy
+    out = tuple(np.full(a.shape[::-1], np.nan, dtype).T for a in expected)
+    for i, options in (
+        (at, {"threads": 1}),
+        (at.astype(np.int64), {"threads": 2}),
+        (np.asfortranarray(at), {"backend": "naive"} if m < 20 else {"threads": 3}),
+        (ELL(np.empty(at.shape), at, n).indices, {"out": out}),
+    ):
+        got = semiring_ell_edge_mlp_vjp(i, *arguments, semiring=semiring, **options)
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=str(options))
+
+
+@algebra
+def test_mlp_gradients_broadcast(semiring):
+    """The gradient of an operand without a leading dimension is the sum over it."""
+    at, x, weight = indices((3, 1, 6, 2), 7), random((2, 7, 5)), random((3, 1, 10, 4))
+    bias, flat = random((4,)), np.asarray(0.5)
+    y = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+    dy = np.where(np.isfinite(y), random(y.shape, seed=2), 0)
+    got = semiring_ell_edge_mlp_vjp(at, x, weight, bias, flat, y, dy, semiring=semiring)
+    expected = tuple(np.zeros(a.shape) for a in (x, weight, bias))
+    for i, j in np.ndindex(3, 2):
+        one = semiring_ell_edge_mlp_vjp(at[i, 0], x[j], weight[i, 0], bias, flat, y[i, j], dy[i, j], semiring=semiring)
+        for to, part in zip((expected[0][j], expected[1][i, 0], expected[2]), one, strict=True):
+            to += part
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    none = semiring_ell_edge_mlp_vjp(at[0, 0, :, :0], x[0], weight[0, 0], bias, flat, y[0, 0], dy[0, 0])
+    assert not any(a.any() for a in none)
+
+
+@algebra
 def test_mlp_of_numbers_that_are_not_finite(semiring):
     at = np.array([[0, 1], [1, 2], [2, -5], [-1, -1]])
     x, weight, bias, flat = np.ones((5, 3)), random((6, 4)), random((4,)), np.zeros(())
@@ -263,6 +319,10 @@ def test_mlp_refuses_before_it_writes():
         with pytest.raises(ValueError, match=message):
             semiring_ell_edge_mlp(*arguments, out=out)
         assert (out == 7).all()
+    y, gradients = np.zeros((4, 5)), tuple(np.full(a.shape, 7.0) for a in (x, weight[:5], bias))
+    with pytest.raises(ValueError, match=r"'weight': has 5 rows, must have 6"):
+        semiring_ell_edge_mlp_vjp(at, x, weight[:5], bias, flat, y, y, out=gradients)
+    assert all((a == 7).all() for a in gradients)
     with pytest.raises(TypeError, match="'boolean': an edge's value is a number"):
         semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring="boolean")
     with pytest.raises(TypeError, match="float32"):

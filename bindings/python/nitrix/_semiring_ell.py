@@ -343,6 +343,35 @@ def semiring_ell_edge_mlp(
     return y
 
 
+_mlp_vjp: Callable[..., Any] = OPS["semiring_ell_edge_mlp_vjp"].call
+
+
+def semiring_ell_edge_mlp_vjp(
+    indices: SupportsDLPack,
+    x: Array,
+    weight: SupportsDLPack,
+    bias: SupportsDLPack,
+    slope: SupportsDLPack,
+    y: SupportsDLPack,
+    dy: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array, Array]:
+    """The gradients of ``sum(dy * y)`` for x, weight and bias, with ``y = semiring_ell_edge_mlp(...)``, to the bit.
+
+    What an edge passes on is as in :func:`semiring_ell_edge_reduce_vjp`. ``bias`` (..., h) is zeros where there was
+    none. The gradient of a broadcast operand is summed over the broadcast dimensions. BOOLEAN is refused.
+    """
+    name = algebra_name(semiring)
+    arrays = (indices, x, weight, bias, slope, y, dy)
+    gradients: tuple[Array, Array, Array] = _mlp_vjp(arrays, (name,), out, backend, threads, None, mode)
+    return gradients
+
+
 _conv: Callable[..., Any] = OPS["semiring_ell_conv"].call
 _conv_vjp: Callable[..., Any] = OPS["semiring_ell_conv_vjp"].call
 
@@ -412,6 +441,7 @@ def semiring_ell_conv_vjp(
 FUNCTIONS[semiring_ell_conv] = (OPS["semiring_ell_conv"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_conv_vjp] = (OPS["semiring_ell_conv_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_mlp] = (OPS["semiring_ell_edge_mlp"], {"semiring": REAL})
+FUNCTIONS[semiring_ell_edge_mlp_vjp] = (OPS["semiring_ell_edge_mlp_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce] = (OPS["semiring_ell_edge_reduce"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce_vjp] = (OPS["semiring_ell_edge_reduce_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ragged_matmul] = (OPS["semiring_ragged_matmul"], {"semiring": REAL})

@@ -215,6 +215,31 @@ Array<typename X::value_type> ell_edge_mlp(const Indices &indices, const X &x, c
     return detail::ell_edge_mlp(indices, x, weight, nullptr, {}, slope, algebra, options);
 }
 
+/// Gradients of sum(dy * y) for x, weight and bias, with y = ell_edge_mlp(indices, x, weight, bias, slope); a layer
+/// without bias has one of zeros.
+template <class T> struct EdgeMlpGradients { Array<T> x, weight, bias; };
+
+template <class Indices, class X, class W, class B, class Y, class Algebra,
+          class = std::enable_if_t<is_semiring<Algebra>>>
+EdgeMlpGradients<typename X::value_type>
+ell_edge_mlp_vjp(const Indices &indices, const X &x, const W &weight, const B &bias, typename X::value_type slope,
+                 const Y &y, const Y &dy, const Algebra &algebra, const Options &options = {}) {
+    using T = typename X::value_type;
+    static_assert(std::is_same_v<typename W::value_type, T> && std::is_same_v<typename B::value_type, T> &&
+                      std::is_same_v<typename Y::value_type, T>,
+                  "nitrix: x, weight, bias, y and dy have one dtype");
+    EdgeMlpGradients<T> gradients{Array<T>(x.shape()), Array<T>(weight.shape()), Array<T>(bias.shape())};
+    const View<const T> scalar(&slope, {});
+    const DLTensor at = indices.dltensor(), nodes = x.dltensor(), weights = weight.dltensor(), terms = bias.dltensor();
+    const DLTensor s = scalar.dltensor(), result = y.dltensor(), passed = dy.dltensor();
+    DLTensor to_x = gradients.x.dltensor(), to_weight = gradients.weight.dltensor(),
+             to_bias = gradients.bias.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_ell_edge_mlp_vjp(&at, &nodes, &weights, &terms, &s, &result, &passed, &to_x, &to_weight,
+                                           &to_bias, detail::c_string(algebra.name), &c_options));
+    return gradients;
+}
+
 /// Gradients of sum(dy * y) for own and for source, with y = ell_edge_reduce(own, source, indices, slope).
 template <class T> struct EdgeGradients { Array<T> own, source; };
 

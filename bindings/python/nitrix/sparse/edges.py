@@ -15,8 +15,8 @@ from nitrix.semiring import (
     Semiring,
     algebra_name,
     semiring_ell_edge_mlp,
+    semiring_ell_edge_mlp_vjp,
     semiring_ell_edge_reduce,
-    semiring_ell_edge_reduce_vjp,
     semiring_ell_matmul,
     semiring_ell_rmatvec,
     semiring_matmul,
@@ -390,30 +390,29 @@ def edge_mlp_vjp(
     x, y, dy = np.asarray(x), np.asarray(y), np.asarray(dy)
     at = np.asarray(ell.indices)
     m, d = at.shape[-2], x.shape[-1]
+    weight, bias = _first_layer(mlp, x)
+    h = weight.shape[1]
+    if not _by_chunks(mlp):
+        slope, added = np.asarray(mlp.slope, x.dtype), np.zeros(h, x.dtype) if bias is None else bias
+        dx, dweight, dbias = semiring_ell_edge_mlp_vjp(ell.indices, x, weight, added, slope, y, dy, semiring=algebra)
+        return {"x": dx, "weight": dweight, **({} if bias is None else {"bias": dbias})}
     own, source = _layers(mlp, x)
-    h = own.shape[-1]
     down, dsource = np.zeros((*x.shape[:-2], m, h), x.dtype), np.zeros((*x.shape[:-1], h), x.dtype)
     second: dict[str, np.ndarray] = {}
-    if _by_chunks(mlp):
-        lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
-        items = _each_item(at, own[..., :m, :], source, y, dy)
-        for where, arguments in zip(np.ndindex(lead), items, strict=True):
-            first_end, other_end, more = _gradients_by_chunks(mlp, *arguments, algebra)
-            own_at = _position_in(x.shape[:-2], where)
-            down[own_at] += first_end
-            dsource[own_at] += other_end
-            second = {name: second[name] + value if name in second else value for name, value in more.items()}
-    else:
-        slope = np.asarray(mlp.slope, x.dtype)
-        out = down, dsource
-        semiring_ell_edge_reduce_vjp(own[..., :m, :], source, ell.indices, slope, y, dy, semiring=algebra, out=out)
-    weight = np.asarray(mlp.weight, x.dtype)
+    lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
+    items = _each_item(at, own[..., :m, :], source, y, dy)
+    for where, arguments in zip(np.ndindex(lead), items, strict=True):
+        first_end, other_end, more = _gradients_by_chunks(mlp, *arguments, algebra)
+        own_at = _position_in(x.shape[:-2], where)
+        down[own_at] += first_end
+        dsource[own_at] += other_end
+        second = {name: second[name] + value if name in second else value for name, value in more.items()}
     dx = semiring_matmul(dsource, weight[d:].T)
     dx[..., :m, :] += semiring_matmul(down, (weight[:d] - weight[d:]).T)
     first = semiring_matmul(x[..., :m, :].reshape(-1, d).T, down.reshape(-1, h))
     other = semiring_matmul(x.reshape(-1, d).T, dsource.reshape(-1, h))
     gradients = {"x": dx, "weight": np.concatenate([first, other - first])}
-    if mlp.bias is not None:
+    if bias is not None:
         gradients["bias"] = down.reshape(-1, h).sum(axis=0)
     return {**gradients, **second}
 
