@@ -4,6 +4,7 @@
 // Before its activation the layer is linear: what a node gives to its own edges and to those that end in it are two
 // products, computed once for each node, not for each edge.
 #include <algorithm>
+#include <optional>
 
 #include "ell.h"
 #include "error.h"
@@ -111,20 +112,22 @@ public:
           step_(std::max(least_rows, block_bytes / (2 * h_ * dtype_bytes(call.dtype))) *
                 std::max(1, call.options.threads)),
           own(matrix(m_)), source(matrix(n_)), own_weight(matrix(d_)) {
-        if (call.arrays[bias].given)
-            bias_ = o.scratch(call.dtype, &h_, 1);
+        bias_ = o.scratch(call.dtype, &h_, 1);
+        if (!o.dry && !call.arrays[bias].given)
+            fill(bias_, -0.0); // which leaves a 0 its sign
     }
 
-    // at(argument, core): that item of an argument.
-    template <typename At> void compute(const At &at) {
-        const bool biased = call_.arrays[bias].given;
+    // at(argument, core): that item of an argument. adds: whether the bias goes into `own`, or is left to who reads it.
+    template <typename At> void compute(const At &at, bool adds) {
+        const bool biased = call_.arrays[bias].given, added = biased && adds;
         const Array nodes = core_of(at(x, 2), 2), both = core_of(at(weight, 2), 2);
         const Array terms = biased ? core_of(at(bias, 1), 1) : Array();
         const char *const key[] = {nodes.data, both.data, biased ? terms.data : nullptr};
-        if (!o_.dry && known_ && std::equal(key, key + 3, key_)) // that of the item before
+        if (!o_.dry && known_ && added == adds_ && std::equal(key, key + 3, key_)) // that of the item before
             return;
         std::copy_n(key, 3, key_);
         known_ = true;
+        adds_ = added;
         source_weight = rows_of(both, d_, d_);
         if (biased && !o_.dry)
             copy_elements(bias_, terms);
@@ -153,7 +156,7 @@ private:
         if (owned) {
             const Array here = rows_of(own, first, owned);
             multiply(o_, rows_of(nodes, first, owned), own_weight, here);
-            if (call_.arrays[bias].given)
+            if (adds_)
                 add_rows(o_, here, repeated(bias_, owned));
         }
         multiply(o_, rows_of(nodes, first, count), source_weight, rows_of(source, first, count));
@@ -164,9 +167,10 @@ private:
     const int64_t m_, n_, d_, h_, step_;
     Array bias_ = {};
     const char *key_[3] = {};
-    bool known_ = false;
+    bool known_ = false, adds_ = false;
 
 public:
+    const Array &terms() const { return bias_; }
     const Array own, source;  // (m, h), (n, h)
     const Array own_weight;   // (d, h)
     Array source_weight = {}; // the lower half of the caller's
@@ -184,11 +188,29 @@ void edge_mlp(Orchestrator &o, const Call &call) {
     }
     NodeProducts nodes(o, call);
     const BroadcastSum all(call, a[y], 2);
+    const bool chooses = algebras[call.algebra].passing == Passing::winner;
+    std::optional<Plans> plans; // of a tropical algebra that chooses among sources: its kernel adds the bias
+    std::optional<OutputInParts> output;
+    if (chooses) {
+        plans.emplace(o, call, a[indices], call.dims[dim_n], false);
+        output.emplace(o, a[y]);
+    }
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
-        const auto at = [&](int argument, int core) { return all.item_of_term(a[argument], core, item, 0); };
-        nodes.compute(at);
-        o.call("semiring_ell_edge_reduce", call.algebra,
-               {nodes.own, nodes.source, core_of(at(indices, 2), 2), core_of(at(slope, 0), 0), core_of(at(y, 2), 2)});
+        const auto at = [&](int argument, int core) {
+            return core_of(all.item_of_term(a[argument], core, item, 0), core);
+        };
+        const bool first = chooses && !o.dry && keeps_order(value_of(at(slope, 0)));
+        nodes.compute(at, !first);
+        if (!first) {
+            o.call("semiring_ell_edge_reduce", call.algebra,
+                   {nodes.own, nodes.source, at(indices, 2), at(slope, 0), at(y, 2)});
+            continue;
+        }
+        each_section(plans->of(at(indices, 2)), [&](const Array &, const Array &sources, const Array &rows) {
+            o.call_in_part("semiring_ell_edge_extreme", call.algebra,
+                           {nodes.own, nodes.source, sources, rows, nodes.terms(), at(slope, 0), output->of(at(y, 2))});
+        });
+        output->store(at(y, 2));
     }
 }
 
@@ -230,7 +252,7 @@ private:
     Array like(const Array &matrix) const { return o_.scratch(call_.dtype, matrix.shape, 2); }
 
     template <typename At> void item(const At &at) {
-        nodes_.compute(at);
+        nodes_.compute(at, true);
         o_.call("semiring_ell_edge_reduce_vjp", call_.algebra,
                 {nodes_.own, nodes_.source, at(indices, 2), at(slope, 0), at(y, 2), at(dy, 2), down_, dsource_});
         if (!summed()) {

@@ -297,11 +297,13 @@ def test_mlp_broadcasts(semiring):
     for i, j in np.ndindex(3, 2):
         one = semiring_ell_edge_mlp(at[i, 0], x[j], weight[i, 0], bias[j], flat[i, 0, ...], semiring=semiring)
         np.testing.assert_array_equal(got[i, j], one)
-    # One product for all graphs.
-    shared = semiring_ell_edge_mlp(at, x[0], weight[0, 0], None, flat[0, 0, ...], semiring=semiring)
-    for i in range(3):
-        one = semiring_ell_edge_mlp(at[i, 0], x[0], weight[0, 0], None, flat[0, 0, ...], semiring=semiring)
-        np.testing.assert_array_equal(shared[i, 0], one)
+    # One product for all graphs, whose slopes decide how a tropical algebra chooses.
+    slopes = np.array([[0.5], [-0.5], [0.0]])
+    for b in (None, bias[0]):
+        shared = semiring_ell_edge_mlp(at, x[0], weight[0, 0], b, slopes, semiring=semiring)
+        for i in range(3):
+            one = semiring_ell_edge_mlp(at[i, 0], x[0], weight[0, 0], b, slopes[i, 0, ...], semiring=semiring)
+            np.testing.assert_array_equal(shared[i, 0], one)
     empty = semiring_ell_edge_mlp(at[0, 0, :, :0], x[0], weight[0, 0], bias[0], flat[0, 0, ...], semiring=semiring)
     assert (empty == SEMIRINGS[semiring].identity).all()
     assert semiring_ell_edge_mlp(at[0, 0, :0], x[0], weight[0, 0], None, flat[0, 0, ...]).shape == (0, 4)
