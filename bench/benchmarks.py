@@ -239,6 +239,8 @@ BENCHMARKS = {
         ),
         Benchmark("semiring_ell_conv", partial(ell.conv_cases, Case), ell.conv_call),
         Benchmark("semiring_ell_conv_vjp", partial(ell.conv_gradient_cases, Case), ell.conv_gradient_call),
+        Benchmark("semiring_ell_edge_mlp", partial(ell.mlp_cases, Case), ell.mlp_call),
+        Benchmark("semiring_ell_edge_mlp_vjp", partial(ell.mlp_gradient_cases, Case), ell.mlp_gradient_call),
         Benchmark("semiring_ell_edge_reduce", partial(ell.edge_cases, Case), ell.edge_call),
         Benchmark("semiring_ell_edge_reduce_vjp", partial(ell.edge_gradient_cases, Case), ell.edge_gradient_call),
         Benchmark("semiring_conv", partial(convolution.cases, Case), convolution.call),

@@ -170,6 +170,47 @@ def edge_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.nda
     return run
 
 
+def mlp_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Of semiring_ell_edge_mlp: EdgeConv with a bias and ReLU, 64 features to 64."""
+    m, d, h, item = 40_962, 64, 64, np.dtype(dtype).itemsize
+
+    def make(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        x, weight, bias = (rng.standard_normal(s).astype(dtype) for s in ((m, d), (2 * d, h), (h,)))
+        return x, neighbours(6), weight, bias
+
+    yield Case(op="semiring_ell_edge_mlp", algebra=algebra, dtype=dtype, size="ico_6 64 to 64", make=make,
+               quick=(algebra, dtype) == ("tropical_max_plus", "float32"), operations=4.0 * m * d * h + 3.0 * 7 * m * h,
+               bytes=float(m * ((d + h) * item + 28)), out_shape=(m, h))  # fmt: skip
+
+
+def mlp_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    x, indices, weight, bias = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
+    mlp, slope = nitrix.semiring.semiring_ell_edge_mlp, np.zeros((), x.dtype)
+    return lambda: mlp(ell.indices, x, weight, bias, slope, semiring=case.algebra, out=out, threads=threads)
+
+
+def mlp_gradient_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
+    """Forward and backward."""
+    for case in mlp_cases(Case, algebra, dtype):
+        yield replace(case, op="semiring_ell_edge_mlp_vjp", operations=4 * case.operations, bytes=3 * case.bytes)
+
+
+def mlp_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
+    """`out` receives the gradient of x."""
+    x, indices, weight, bias = inputs
+    ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
+    s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
+    arguments = ell.indices, x, weight, bias, np.zeros((), x.dtype)
+    y, dy, dweight, dbias = np.empty_like(out), np.ones_like(out), np.empty_like(weight), np.empty_like(bias)
+
+    def run() -> None:
+        s.semiring_ell_edge_mlp(*arguments, out=y, **options)
+        s.semiring_ell_edge_mlp_vjp(*arguments, y, dy, out=(out, dweight, dbias), **options)
+
+    return run
+
+
 def conv_cases(Case, algebra: str, dtype: str) -> Iterator[object]:
     """Of semiring_ell_conv, 32 channels to 32."""
     m, k, d, item = 40_962, 7, 32, np.dtype(dtype).itemsize

@@ -153,6 +153,11 @@ Array unread_matrix(const Array &element, const int64_t *shape) {
     return out;
 }
 
+double value_of(const Array &scalar) {
+    return scalar.dtype == DType::f64 ? *reinterpret_cast<const double *>(scalar.data)
+                                      : static_cast<double>(*reinterpret_cast<const float *>(scalar.data));
+}
+
 template <typename T>
 static void divide_typed(Orchestrator &o, const Array &to, const Array &above, const Array &below) {
     const int64_t *const step = to.strides + to.rank - 2, *const shape = to.shape + to.rank - 2;

@@ -1,6 +1,7 @@
 // Views of the arrays that the kernel semiring_ell_rows takes.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -63,6 +64,12 @@ Array with_rank_of(const Array &matrix, const Array &like);
 
 // An element as a matrix of that shape: for a kernel that does not read it.
 Array unread_matrix(const Array &element, const int64_t *shape);
+
+// A number that an op has as an array.
+double value_of(const Array &scalar);
+
+// Whether an activation of edges with that slope below 0 does not decrease: then a tropical algebra chooses first.
+inline bool keeps_order(double slope) { return slope >= 0 && std::isfinite(slope); }
 
 // above / below, 0 where that is 0: matrices of floating-point numbers.
 void divide(Orchestrator &o, const Array &to, const Array &above, const Array &below);

@@ -2,6 +2,10 @@
 
 semiring_ell_edge_reduce: an edge is rounded to the dtype as the op defines it; the reduction of a row's edges is that
 of a dense product with a neutral operand (golden/references/semiring.py), and so are the scales.
+semiring_ell_edge_mlp: what both ends give is a product of eighths, exact in float64 and in both dtypes; edges and their
+reduction as above.
+semiring_ell_edge_mlp_vjp: the gradients of both ends as below, then exact sums of their products with the weights and
+the features; their scale is that of the gradients times these.
 semiring_ell_edge_reduce_vjp: sums of dy * (dy/de) * act' by mpmath, with the scale sum of |terms| (LOG: times
 1 + |e| + |y|, plus the square of eps for each); tropical: at the first edge that is y, in order, exact.
 """
@@ -126,7 +130,97 @@ def _gradient(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
     return outputs, scales
 
 
+def _ends(inputs: Arrays, x: np.ndarray) -> Arrays:
+    """What an EdgeMLP's first layer gives to both ends, by NumPy in float64."""
+    wide, weight = x.astype(np.float64), inputs["weight"].astype(np.float64)
+    d, m = x.shape[1], inputs["indices"].shape[0]
+    own, source = wide[:m] @ (weight[:d] - weight[d:]) + inputs["bias"], wide @ weight[d:]
+    ends = {"own": own.astype(x.dtype), "source": source.astype(x.dtype)}
+    if not ((ends["own"] == own).all() and (ends["source"] == source).all()):
+        raise ValueError("semiring_ell_edge_mlp: a case whose products are not exact")
+    return {**ends, "indices": inputs["indices"], "slope": inputs["slope"]}
+
+
+def compute_mlp(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    lead = inputs["x"].shape[:-2]
+    parts = [compute(algebra, _ends(inputs, inputs["x"][item])) for item in np.ndindex(lead)]
+    shape = (*lead, *parts[0][0]["y"].shape)
+    y, scale = ({name: np.stack([p[i][name] for p in parts]).reshape(shape) for name in parts[0][i]} for i in range(2))
+    return y, scale
+
+
+def _mlp_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    random = np.random.RandomState(zlib.crc32(f"edge mlp {algebra} {dtype}".encode()))
+
+    def eighths(*shape: int) -> np.ndarray:
+        return (random.randint(-16, 17, shape) / 8).astype(dtype)
+
+    sizes = [(1, 1, 1, 1, 1), (5, 3, 6, 4, 9), (7, 7, 7, 2, 33), (3, 2, 9, 40, 3), (4, 2, 5, 300, 2),
+             (3, 300, 90, 3, 5), (3, 0, 4, 2, 5), (0, 2, 4, 2, 5), (3, 2, 4, 0, 5), (3, 2, 4, 2, 0)]  # fmt: skip
+    for number, (m, k, n, d, h) in enumerate(sizes):
+        at = np.where(random.random_sample((m, k)) < 0.2, -1, random.randint(0, n, (m, k)))
+        if m > 4:
+            at[2] = -3
+        x = eighths(2, n, d) if number % 3 == 1 else eighths(n, d)
+        slope = np.array((0.0, 0.25, 1.0, -0.5)[number % 4], dtype)
+        kind = np.int64 if number % 2 else np.int32
+        yield f"{m}x{k}x{n}x{d}x{h}", {"indices": at.astype(kind), "x": x, "weight": eighths(2 * d, h),
+                                       "bias": eighths(h), "slope": slope}  # fmt: skip
+
+
+def _mlp_gradient_cases(algebra: str, dtype: str) -> Iterator[tuple[str, Arrays]]:
+    random = np.random.RandomState(zlib.crc32(f"edge mlp gradient {algebra} {dtype}".encode()))
+    for name, inputs in _mlp_cases(algebra, dtype):
+        if name.startswith("3x300"):
+            continue
+        y = compute_mlp(algebra, inputs)[0]["y"].astype(dtype)
+        yield name, {**inputs, "y": y, "dy": (random.randint(-8, 9, y.shape) / 8).astype(dtype)}
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of matrices, exact but for one rounding: the same on every machine."""
+    c = np.zeros((a.shape[0], b.shape[1]))
+    for i, j in np.ndindex(c.shape):
+        c[i, j] = mpmath.fdot(zip(map(mpmath.mpf, a[i].tolist()), b[:, j].tolist(), strict=True))
+    return c
+
+
+def _mlp_gradient(algebra: str, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    exact, weight = algebra not in REDUCTIONS, inputs["weight"].astype(np.float64)
+    (m, _), d, kind = inputs["indices"].shape, inputs["x"].shape[-1], inputs["x"].dtype
+    upper, lower = weight[:d] - weight[d:], weight[d:]
+
+    def back(x: np.ndarray, upper: np.ndarray, lower: np.ndarray, ends: Arrays, sign: int) -> list[np.ndarray]:
+        """Of x, weight and bias; with a sign of 1 the scales of these."""
+        down, dsource = (ends[name].astype(np.float64) for name in ("down", "dsource"))
+        dx = _product(dsource, lower.T)
+        dx[:m] += _product(down, upper.T)
+        first, other = _product(x[:m].T, down), _product(x.T, dsource)
+        return [dx, np.concatenate([first, other + sign * first]), _product(np.ones((1, m)), down)[0]]
+
+    values, scales = [], []
+    with mpmath.workprec(PRECISION):
+        for item in np.ndindex(inputs["x"].shape[:-2]):
+            x, passed = inputs["x"][item], {name: inputs[name][item] for name in ("y", "dy")}
+            ends, size = _gradient(algebra, {**_ends(inputs, x), **passed})
+            wide = x.astype(np.float64)
+            values.append(back(wide, upper, lower, ends, -1))
+            if not exact:
+                scales.append(back(abs(wide), abs(upper), abs(lower), size, 1))
+
+    def gathered(parts: list[list[np.ndarray]]) -> Arrays:
+        dx = np.stack([p[0] for p in parts]).reshape(inputs["x"].shape)
+        return {"dx": dx, "dweight": np.sum([p[1] for p in parts], axis=0), "dbias": np.sum([p[2] for p in parts], 0)}
+
+    outputs = gathered(values)
+    if exact:
+        return {name: a.astype(kind) for name, a in outputs.items()}, {}
+    return outputs, {name: _rounded(a) for name, a in gathered(scales).items()}
+
+
 REFERENCES = {
+    "semiring_ell_edge_mlp_vjp": Reference(FLOATS, _mlp_gradient_cases, _mlp_gradient),
+    "semiring_ell_edge_mlp": Reference(FLOATS, _mlp_cases, compute_mlp),
     "semiring_ell_edge_reduce": Reference(FLOATS, _cases, compute),
     "semiring_ell_edge_reduce_vjp": Reference(FLOATS, _gradient_cases, _gradient),
 }

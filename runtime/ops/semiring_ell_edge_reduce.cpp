@@ -1,7 +1,5 @@
 // Aggregations of edges act(own + source), and their gradients for both ends: by the plan of the structure for the
 // rows, by that of its transpose for the nodes where edges end. No array of m x k x d elements is formed.
-#include <cmath>
-
 #include "ell.h"
 #include "orchestrate.h"
 #include "run.h"
@@ -23,14 +21,6 @@ bool is_empty(const Call &call) {
 
 int core_of(int argument) { return argument == slope ? 0 : 2; }
 
-double value_of(const Array &scalar) {
-    return scalar.dtype == DType::f64 ? *reinterpret_cast<const double *>(scalar.data)
-                                      : static_cast<double>(*reinterpret_cast<const float *>(scalar.data));
-}
-
-// Whether an activation of that slope does not decrease.
-bool keeps_order(double slope) { return slope >= 0 && std::isfinite(slope); }
-
 void reduce(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
     if (is_empty(call)) {
@@ -42,12 +32,20 @@ void reduce(Orchestrator &o, const Call &call) {
     const OutputInParts output(o, x[y]);
     const BroadcastSum all(call, x[y], 2);
     const bool chooses = algebras[call.algebra].passing == Passing::winner;
+    const Array nothing = chooses ? o.scratch(call.dtype, x[y].shape + x[y].rank - 1, 1) : Array();
+    if (chooses && !o.dry)
+        fill(nothing, -0.0); // which leaves a 0 its sign
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
         const auto at = [&](int argument) { return all.item_of_term(x[argument], core_of(argument), item, 0); };
-        const char *const kernel = chooses && (o.dry || keeps_order(value_of(at(slope)))) ? "semiring_ell_edge_extreme"
-                                                                                          : "semiring_ell_edge_rows";
+        const bool first = chooses && (o.dry || keeps_order(value_of(at(slope))));
         each_section(plans.of(at(indices)), [&](const Array &, const Array &sources, const Array &rows) {
-            o.call_in_part(kernel, call.algebra, {at(own), at(source), sources, rows, at(slope), output.of(at(y))});
+            const Array to = output.of(at(y));
+            if (first)
+                o.call_in_part("semiring_ell_edge_extreme", call.algebra,
+                               {at(own), at(source), sources, rows, nothing, at(slope), to});
+            else
+                o.call_in_part("semiring_ell_edge_rows", call.algebra,
+                               {at(own), at(source), sources, rows, at(slope), to});
         });
         output.store(at(y));
     }

@@ -146,6 +146,49 @@ TEST(Edges, AgreeWithTheFormula) {
     EXPECT_EQ(inner(both.own, own) + inner(both.source, source), inner(dy, sum));
 }
 
+TEST(Edges, LayersAgreeWithTheFormula) {
+    constexpr std::int64_t c = 3, h = 20, nodes = 40; // one for each row at least
+    const Array<double> x = counted({nodes, c}, 23), weight = counted({2 * c, h}, 31), bias = counted({h}, 17);
+    const Array<std::int32_t> at = columns<std::int32_t>();
+    const Array<double> y =
+        semiring::ell_edge_mlp(Structure(at, nodes), x, weight, bias, 0.0, nitrix::TropicalMaxPlus{});
+    const Array<double> sum = semiring::ell_edge_mlp(at, x, weight, 1.0, nitrix::Real{});
+    ASSERT_EQ(y.shape(), (Shape{m, h}));
+    for (std::int64_t i = 0; i < m; ++i) {
+        for (std::int64_t j = 0; j < h; ++j) {
+            double best = -std::numeric_limits<double>::infinity(), total = 0;
+            for (std::int64_t e = 0; e < k; ++e) {
+                if (at(i, e) < 0) {
+                    continue;
+                }
+                double edge = 0;
+                for (std::int64_t f = 0; f < c; ++f) {
+                    edge += x(i, f) * weight(f, j) + (x(at(i, e), f) - x(i, f)) * weight(c + f, j);
+                }
+                best = std::max(best, std::max(edge + bias(j), 0.0));
+                total += edge;
+            }
+            ASSERT_EQ(y(i, j), best); // whole numbers
+            ASSERT_EQ(sum(i, j), total);
+        }
+    }
+    const Array<double> dy = counted({m, h}, 13), zeros({h});
+    const auto gradients = semiring::ell_edge_mlp_vjp(at, x, weight, zeros, 1.0, sum, dy, nitrix::Real{});
+    EXPECT_EQ(inner(gradients.x, x), inner(dy, sum)); // whole numbers
+    EXPECT_EQ(inner(gradients.weight, weight), inner(dy, sum));
+    for (std::int64_t j = 0; j < h; ++j) {
+        double edges = 0;
+        for (std::int64_t i = 0; i < m; ++i) {
+            for (std::int64_t e = 0; e < k; ++e) {
+                edges += at(i, e) < 0 ? 0 : dy(i, j);
+            }
+        }
+        ASSERT_EQ(gradients.bias(j), edges);
+    }
+    EXPECT_NE(refusal([&] { semiring::ell_edge_mlp(at, x, x, 0.0, nitrix::Real{}); }).find("must have 6"),
+              std::string::npos);
+}
+
 TEST(Ell, ConvolutionsAgreeWithTheFormula) {
     constexpr std::int64_t c = 3, o = 20;
     const Array<double> x = counted({n, c}, 23), weight = counted({k, c, o}, 31), dy = counted({m, o}, 17);

@@ -168,6 +168,18 @@ TEST(Workspace, HoldsAllThatComposedOpsAllocate) {
         {"semiring_closure", "boolean", DType::u8, {{2, 130, 130}}, {}},
         {"semiring_matmul", "real", DType::f16, {{2, 200, 300}, {300, 150}}, {}},
         {"semiring_matmul", "tropical_min_plus", DType::bf16, {{90, 300}, {300, 150}}, {}},
+        {"semiring_ell_edge_mlp", "real", DType::f32, {{1200, 3}, {1300, 40}, {80, 70}, {70}, {}}, {}},
+        {"semiring_ell_edge_mlp", "log", DType::f64, {{2, 90, 3}, {2, 700, 300}, {600, 33}, {33}, {}}, {}},
+        {"semiring_ell_edge_mlp_vjp",
+         "tropical_min_plus",
+         DType::f32,
+         {{1200, 3}, {1300, 40}, {80, 70}, {70}, {}, {1200, 70}, {1200, 70}},
+         {}},
+        {"semiring_ell_edge_mlp_vjp",
+         "euclidean",
+         DType::f64,
+         {{2, 90, 3}, {2, 700, 30}, {60, 33}, {33}, {}, {2, 90, 33}, {2, 90, 33}},
+         {}},
     };
     int allocations = 0;
     nitrix_context_options with_allocator = {sizeof with_allocator,
@@ -190,8 +202,9 @@ TEST(Workspace, HoldsAllThatComposedOpsAllocate) {
         std::mt19937_64 rng(3);
         std::vector<samples::Tensor> tensors;
         for (const auto &shape : c.inputs) {
-            tensors.emplace_back(c.dtype, shape);
-            if (c.dtype != DType::f16 && c.dtype != DType::bf16) // zeros do as well
+            const bool indices = op.arguments[tensors.size()].dtype == index_dtype;
+            tensors.emplace_back(indices ? DType::i32 : c.dtype, shape);
+            if (!indices && c.dtype != DType::f16 && c.dtype != DType::bf16) // zeros do as well
                 tensors.back().fill(samples::Kind::random, rng);
         }
         std::vector<DLTensor> views(static_cast<size_t>(op.n_arguments));

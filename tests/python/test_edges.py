@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from nitrix.semiring import SEMIRINGS, semiring_ell_edge_reduce, semiring_ell_edge_reduce_vjp
+from nitrix.semiring import (
+    SEMIRINGS,
+    semiring_ell_edge_mlp,
+    semiring_ell_edge_mlp_vjp,
+    semiring_ell_edge_reduce,
+    semiring_ell_edge_reduce_vjp,
+    semiring_matmul,
+)
 from nitrix.sparse import (
     ELL,
     Concatenation,
@@ -164,6 +171,183 @@ def test_edge_functions(semiring):
         expected = reduced(edges, at >= 0, semiring)
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=repr(function))
         assert (got[3] == SEMIRINGS[semiring].identity).all()
+
+
+def mlp_by_parts(at, x, weight, bias, slope, semiring):
+    """The layer from products of nodes, a sum in NumPy and the aggregation of edges."""
+    d = x.shape[-1]
+    own = semiring_matmul(x, weight[:d] - weight[d:])
+    if bias is not None:
+        own = own + bias
+    return semiring_ell_edge_reduce(own[..., : at.shape[-2], :], semiring_matmul(x, weight[d:]), at, slope,
+                                    semiring=semiring)  # fmt: skip
+
+
+@algebra
+@slope
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 1, 1, 1), (9, 4, 12, 17, 5), (1300, 3, 1300, 8, 33), (600, 2, 1100, 300, 8), (5, 3, 7, 0, 4)],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mlp_is_its_parts(dtype, shape, biased, slope, semiring):
+    """The same bits, for fewer rows than nodes, rows without neighbours, several blocks of rows, any threads."""
+    m, k, n, d, h = shape
+    at = indices((m, k), n)
+    at[m // 2] = -1
+    x, weight, bias = random((n, d), dtype), random((2 * d, h), dtype, 1), random((h,), dtype) if biased else None
+    arguments = x, weight, bias, np.asarray(slope, dtype)
+    expected = mlp_by_parts(at, *arguments, semiring)
+    out = np.full((h, m), np.nan, dtype).T
+    for i, options in (
+        (at, {"threads": 1}),
+        (at.astype(np.int64), {"threads": 2}),
+        (np.asfortranarray(at), {"backend": "naive"} if m < 20 else {}),
+        (ELL(np.empty(at.shape), at, n).indices, {"out": out}),
+        (at, {"mode": "verify"} if m < 20 else {"threads": 3}),
+    ):
+        got = semiring_ell_edge_mlp(i, *arguments, semiring=semiring, **options)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, expected, err_msg=str(options))
+    strided = np.asfortranarray(x), np.asfortranarray(weight), None if bias is None else np.repeat(bias, 2)[::2]
+    np.testing.assert_array_equal(semiring_ell_edge_mlp(at, *strided, arguments[3], semiring=semiring), expected)
+
+
+@algebra
+@slope
+@pytest.mark.parametrize("shape", [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (5, 3, 7, 0, 4)], ids=str)
+def test_mlp_gradients_are_those_of_its_parts(shape, slope, semiring):
+    """The same bits: gradients of both ends of edges, products of these, for any threads."""
+    m, k, n, d, h = shape
+    at = indices((m, k), n)
+    at[m // 2] = -1
+    dtype = np.float32
+    x, weight, bias, flat = random((n, d), dtype), random((2 * d, h), dtype, 1), random((h,), dtype), dtype(slope)[...]
+    y = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+    dy = np.where(np.isfinite(y), random(y.shape, dtype, 2), 0).astype(dtype)
+    upper, lower = weight[:d] - weight[d:], weight[d:]
+    own, source = (semiring_matmul(x, upper) + bias)[:m], semiring_matmul(x, lower)
+    down, dsource = semiring_ell_edge_reduce_vjp(own, source, at, flat, y, dy, semiring=semiring)
+    dx = semiring_matmul(dsource, lower.T)
+    dx[:m] += semiring_matmul(down, upper.T)
+    first = semiring_matmul(x[:m].T, down)
+    expected = (
+        dx,
+        np.concatenate([first, semiring_matmul(x.T, dsource) - first]),
+        semiring_matmul(np.ones((1, m), dtype), down)[0],
+    )
+    arguments = x, weight, bias, flat, y, dy
+    out = tuple(np.full(a.shape[::-1], np.nan, dtype).T for a in expected)
+    for i, options in (
+        (at, {"threads": 1}),
+        (at.astype(np.int64), {"threads": 2}),
+        (np.asfortranarray(at), {"backend": "naive"} if m < 20 else {"threads": 3}),
+        (ELL(np.empty(at.shape), at, n).indices, {"out": out}),
+    ):
+        got = semiring_ell_edge_mlp_vjp(i, *arguments, semiring=semiring, **options)
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=str(options))
+
+
+@algebra
+def test_mlp_gradients_broadcast(semiring):
+    """The gradient of an operand without a leading dimension is the sum over it."""
+    at, x, weight = indices((3, 1, 6, 2), 7), random((2, 7, 5)), random((3, 1, 10, 4))
+    bias, flat = random((4,)), np.asarray(0.5)
+    y = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+    dy = np.where(np.isfinite(y), random(y.shape, seed=2), 0)
+    got = semiring_ell_edge_mlp_vjp(at, x, weight, bias, flat, y, dy, semiring=semiring)
+    expected = tuple(np.zeros(a.shape) for a in (x, weight, bias))
+    for i, j in np.ndindex(3, 2):
+        one = semiring_ell_edge_mlp_vjp(at[i, 0], x[j], weight[i, 0], bias, flat, y[i, j], dy[i, j], semiring=semiring)
+        for to, part in zip((expected[0][j], expected[1][i, 0], expected[2]), one, strict=True):
+            to += part
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    none = semiring_ell_edge_mlp_vjp(at[0, 0, :, :0], x[0], weight[0, 0], bias, flat, y[0, 0], dy[0, 0])
+    assert not any(a.any() for a in none)
+
+
+@algebra
+def test_mlp_of_numbers_that_are_not_finite(semiring):
+    at = np.array([[0, 1], [1, 2], [2, -5], [-1, -1]])
+    x, weight, bias, flat = np.ones((5, 3)), random((6, 4)), random((4,)), np.zeros(())
+    identity = SEMIRINGS[semiring].identity
+    for odd in (np.nan, np.inf, -np.inf):
+        x[0] = 1
+        x[4] = odd  # which no edge names
+        whole = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+        assert np.isfinite(whole[:3]).all() and (whole[3] == identity).all()
+        x[0, 1] = odd
+        got = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+        np.testing.assert_array_equal(got, mlp_by_parts(at, x, weight, bias, flat, semiring))
+        np.testing.assert_array_equal(got[1:], whole[1:])
+        assert not np.isnan(odd) or np.isnan(got[0]).all()
+
+
+@algebra
+def test_mlp_broadcasts(semiring):
+    """Leading dimensions of each argument: the same as one item after the other."""
+    at, x, weight = indices((3, 1, 6, 2), 7), random((2, 7, 5)), random((3, 1, 10, 4))
+    bias, flat = random((2, 4)), np.array([[0.0], [0.5], [1.0]])
+    got = semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring=semiring)
+    assert got.shape == (3, 2, 6, 4)
+    for i, j in np.ndindex(3, 2):
+        one = semiring_ell_edge_mlp(at[i, 0], x[j], weight[i, 0], bias[j], flat[i, 0, ...], semiring=semiring)
+        np.testing.assert_array_equal(got[i, j], one)
+    # One product for all graphs, whose slopes decide how a tropical algebra chooses.
+    slopes = np.array([[0.5], [-0.5], [0.0]])
+    for b in (None, bias[0]):
+        shared = semiring_ell_edge_mlp(at, x[0], weight[0, 0], b, slopes, semiring=semiring)
+        for i in range(3):
+            one = semiring_ell_edge_mlp(at[i, 0], x[0], weight[0, 0], b, slopes[i, 0, ...], semiring=semiring)
+            np.testing.assert_array_equal(shared[i, 0], one)
+    empty = semiring_ell_edge_mlp(at[0, 0, :, :0], x[0], weight[0, 0], bias[0], flat[0, 0, ...], semiring=semiring)
+    assert (empty == SEMIRINGS[semiring].identity).all()
+    assert semiring_ell_edge_mlp(at[0, 0, :0], x[0], weight[0, 0], None, flat[0, 0, ...]).shape == (0, 4)
+
+
+def test_mlp_refuses_before_it_writes():
+    at, x, weight, bias, flat = indices((4, 2), 6), random((6, 3)), random((6, 5)), random((5,)), np.zeros(())
+    for arguments, message in (
+        ((at, x, weight[:5], bias, flat), r"'weight': has 5 rows, must have 6: two for each of the 3 features of x"),
+        ((at, x[:3], weight, bias, flat), r"must be below 3|has 4 rows, x has 3: each row must be a node"),
+        ((np.where(at < 0, 9, at), x, weight, bias, flat), r"must be below 6"),
+        ((at, x, weight, bias[:4], flat), r"bias has shape \(4,\), so h = 4, but weight has h = 5"),
+    ):
+        out = np.full((4, 5), 7.0)
+        with pytest.raises(ValueError, match=message):
+            semiring_ell_edge_mlp(*arguments, out=out)
+        assert (out == 7).all()
+    y, gradients = np.zeros((4, 5)), tuple(np.full(a.shape, 7.0) for a in (x, weight[:5], bias))
+    with pytest.raises(ValueError, match=r"'weight': has 5 rows, must have 6"):
+        semiring_ell_edge_mlp_vjp(at, x, weight[:5], bias, flat, y, y, out=gradients)
+    assert all((a == 7).all() for a in gradients)
+    with pytest.raises(TypeError, match="'boolean': an edge's value is a number"):
+        semiring_ell_edge_mlp(at, x, weight, bias, flat, semiring="boolean")
+    with pytest.raises(TypeError, match="float32"):
+        semiring_ell_edge_mlp(at, x, weight.astype(np.float32), bias, flat)
+
+
+@algebra
+def test_results_go_where_out_says(semiring):
+    ell, _ = graph()
+    x, attributes = random((40, 6)), random((30, 4, 5), seed=7)
+    W, bias, W2 = random((12, 8), seed=1), random((8,), seed=2), random((8, 3), seed=3)
+    functions = (Difference(), Concatenation(), Dot(), EdgeAttribute(), EdgeMLP(W, bias), EdgeMLP(W, bias, 0.1, W2),
+                 EdgeMLP(W, activation="gelu"))  # fmt: skip
+    for function in functions:
+        options = {"semiring": semiring, "edge_attr": attributes}
+        expected = semiring_ell_edge_aggregate(function, ell, x, **options)
+        out = np.full((*expected.shape[:-1], 2 * expected.shape[-1]), np.nan)[..., ::2]
+        assert semiring_ell_edge_aggregate(function, ell, x, out=out, **options) is out
+        np.testing.assert_array_equal(out, expected, err_msg=repr(function))
+        with pytest.raises((ValueError, TypeError), match="out "):
+            semiring_ell_edge_aggregate(function, ell, x, out=out[1:], **options)
+        with pytest.raises((ValueError, TypeError), match="out "):
+            semiring_ell_edge_aggregate(function, ell, x, out=out.astype(np.float32), **options)
 
 
 def gelu(x):

@@ -292,6 +292,86 @@ def semiring_ell_edge_reduce_vjp(
     return gradients
 
 
+_mlp: Callable[..., Any] = OPS["semiring_ell_edge_mlp"].call
+
+
+def semiring_ell_edge_mlp(
+    indices: SupportsDLPack,
+    x: Array,
+    weight: SupportsDLPack,
+    bias: SupportsDLPack | None,
+    slope: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """EdgeConv: a layer of a network on each edge of a graph, reduced row by row, no edge ever stored.
+
+    ``y[..., i, :]`` reduces ``act([x_i, x_j - x_i] @ weight + bias)`` over the neighbours ``j = indices[..., i, k]`` in
+    the semiring's monoid. With ``weight = [W1; W2]`` that is ``act(own[i] + source[j])`` of
+    :func:`semiring_ell_edge_reduce`, with its bits, for ``own = x @ (W1 - W2) + bias`` and ``source = x @ W2``:
+    products over REAL, computed once for each node and held in pooled memory.
+
+    Parameters
+    ----------
+    indices : (..., m, k), int32 or int64
+        Row i has the neighbours of node i; a negative one is padding.
+    x : (..., n, d), n >= m
+        float32 or float64, as all that follow.
+    weight : (..., 2 d, h)
+    bias : (..., h), or None
+    slope : (...)
+        The activation's below 0, as for :func:`semiring_ell_edge_reduce`. Leading dimensions of all broadcast.
+    semiring, backend, out, threads, mode
+        As for :func:`semiring_matmul`; any algebra but BOOLEAN.
+
+    Returns
+    -------
+    (..., m, h)
+
+    Raises
+    ------
+    ValueError
+        weight has other than 2 d rows, there are more rows than nodes, an index is n or more, or one of the reasons of
+        :func:`semiring_matmul`: all before anything is written.
+    """
+    name = algebra_name(semiring)
+    y: Array = _mlp((indices, x, weight, bias, slope), (name,), out, backend, threads, None, mode)
+    return y
+
+
+_mlp_vjp: Callable[..., Any] = OPS["semiring_ell_edge_mlp_vjp"].call
+
+
+def semiring_ell_edge_mlp_vjp(
+    indices: SupportsDLPack,
+    x: Array,
+    weight: SupportsDLPack,
+    bias: SupportsDLPack,
+    slope: SupportsDLPack,
+    y: SupportsDLPack,
+    dy: SupportsDLPack,
+    *,
+    semiring: Semiring | str = REAL,
+    backend: str = "auto",
+    out: tuple[SupportsDLPack, SupportsDLPack, SupportsDLPack] | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> tuple[Array, Array, Array]:
+    """The gradients of ``sum(dy * y)`` for x, weight and bias, with ``y = semiring_ell_edge_mlp(...)``, to the bit.
+
+    What an edge passes on is as in :func:`semiring_ell_edge_reduce_vjp`. ``bias`` (..., h) is zeros where there was
+    none. The gradient of a broadcast operand is summed over the broadcast dimensions. BOOLEAN is refused.
+    """
+    name = algebra_name(semiring)
+    arrays = (indices, x, weight, bias, slope, y, dy)
+    gradients: tuple[Array, Array, Array] = _mlp_vjp(arrays, (name,), out, backend, threads, None, mode)
+    return gradients
+
+
 _conv: Callable[..., Any] = OPS["semiring_ell_conv"].call
 _conv_vjp: Callable[..., Any] = OPS["semiring_ell_conv_vjp"].call
 
@@ -360,6 +440,8 @@ def semiring_ell_conv_vjp(
 
 FUNCTIONS[semiring_ell_conv] = (OPS["semiring_ell_conv"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_conv_vjp] = (OPS["semiring_ell_conv_vjp"], {"semiring": REAL})
+FUNCTIONS[semiring_ell_edge_mlp] = (OPS["semiring_ell_edge_mlp"], {"semiring": REAL})
+FUNCTIONS[semiring_ell_edge_mlp_vjp] = (OPS["semiring_ell_edge_mlp_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce] = (OPS["semiring_ell_edge_reduce"], {"semiring": REAL})
 FUNCTIONS[semiring_ell_edge_reduce_vjp] = (OPS["semiring_ell_edge_reduce_vjp"], {"semiring": REAL})
 FUNCTIONS[semiring_ragged_matmul] = (OPS["semiring_ragged_matmul"], {"semiring": REAL})

@@ -67,6 +67,24 @@ inline std::int64_t extent(const Shape &shape, std::size_t from_last) {
     return shape.size() < from_last ? 0 : shape[shape.size() - from_last];
 }
 
+template <class Indices, class X, class W, class Algebra>
+Array<typename X::value_type> ell_edge_mlp(const Indices &indices, const X &x, const W &weight, const DLTensor *bias,
+                                           const Shape &biases, typename X::value_type slope, const Algebra &algebra,
+                                           const Options &options) {
+    using T = typename X::value_type;
+    static_assert(std::is_same_v<typename W::value_type, T>, "nitrix: x and weight have one dtype");
+    Shape rows = biases; // a matrix of one row
+    rows.insert(rows.end() - (rows.empty() ? 0 : 1), 1);
+    Array<T> y(matrix_shape({&indices.shape(), &x.shape(), &weight.shape(), &rows}, extent(indices.shape(), 2),
+                            extent(weight.shape(), 1)));
+    const View<const T> scalar(&slope, {});
+    const DLTensor at = indices.dltensor(), nodes = x.dltensor(), weights = weight.dltensor(), s = scalar.dltensor();
+    DLTensor out = y.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_ell_edge_mlp(&at, &nodes, &weights, bias, &s, &out, c_string(algebra.name), &c_options));
+    return y;
+}
+
 } // namespace detail
 
 namespace semiring {
@@ -176,6 +194,50 @@ Array<typename A::value_type> ell_edge_reduce(const A &own, const B &source, con
     const nitrix_options c_options = options.get();
     check(nitrix_semiring_ell_edge_reduce(&a, &b, &at, &s, &out, detail::c_string(algebra.name), &c_options));
     return y;
+}
+
+/// EdgeConv: y[i] reduces act(x[i] (W1 - W2) + bias + x[j] W2) over the neighbours j of row i, with W1 above W2 in
+/// weight. indices: (..., m, k); x: (..., n, d), n >= m; weight: (..., 2 d, h); bias: (..., h).
+template <class Indices, class X, class W, class B, class Algebra, class = std::enable_if_t<is_semiring<Algebra>>>
+Array<typename X::value_type> ell_edge_mlp(const Indices &indices, const X &x, const W &weight, const B &bias,
+                                           typename X::value_type slope, const Algebra &algebra,
+                                           const Options &options = {}) {
+    static_assert(std::is_same_v<typename B::value_type, typename X::value_type>, "nitrix: x and bias have one dtype");
+    const DLTensor terms = bias.dltensor();
+    return detail::ell_edge_mlp(indices, x, weight, &terms, bias.shape(), slope, algebra, options);
+}
+
+/// The same without a bias.
+template <class Indices, class X, class W, class Algebra, class = std::enable_if_t<is_semiring<Algebra>>>
+Array<typename X::value_type> ell_edge_mlp(const Indices &indices, const X &x, const W &weight,
+                                           typename X::value_type slope, const Algebra &algebra,
+                                           const Options &options = {}) {
+    return detail::ell_edge_mlp(indices, x, weight, nullptr, {}, slope, algebra, options);
+}
+
+/// Gradients of sum(dy * y) for x, weight and bias, with y = ell_edge_mlp(indices, x, weight, bias, slope); a layer
+/// without bias has one of zeros.
+template <class T> struct EdgeMlpGradients { Array<T> x, weight, bias; };
+
+template <class Indices, class X, class W, class B, class Y, class Algebra,
+          class = std::enable_if_t<is_semiring<Algebra>>>
+EdgeMlpGradients<typename X::value_type>
+ell_edge_mlp_vjp(const Indices &indices, const X &x, const W &weight, const B &bias, typename X::value_type slope,
+                 const Y &y, const Y &dy, const Algebra &algebra, const Options &options = {}) {
+    using T = typename X::value_type;
+    static_assert(std::is_same_v<typename W::value_type, T> && std::is_same_v<typename B::value_type, T> &&
+                      std::is_same_v<typename Y::value_type, T>,
+                  "nitrix: x, weight, bias, y and dy have one dtype");
+    EdgeMlpGradients<T> gradients{Array<T>(x.shape()), Array<T>(weight.shape()), Array<T>(bias.shape())};
+    const View<const T> scalar(&slope, {});
+    const DLTensor at = indices.dltensor(), nodes = x.dltensor(), weights = weight.dltensor(), terms = bias.dltensor();
+    const DLTensor s = scalar.dltensor(), result = y.dltensor(), passed = dy.dltensor();
+    DLTensor to_x = gradients.x.dltensor(), to_weight = gradients.weight.dltensor(),
+             to_bias = gradients.bias.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_ell_edge_mlp_vjp(&at, &nodes, &weights, &terms, &s, &result, &passed, &to_x, &to_weight,
+                                           &to_bias, detail::c_string(algebra.name), &c_options));
+    return gradients;
 }
 
 /// Gradients of sum(dy * y) for own and for source, with y = ell_edge_reduce(own, source, indices, slope).

@@ -14,8 +14,9 @@ from nitrix.semiring import (
     SEMIRINGS,
     Semiring,
     algebra_name,
+    semiring_ell_edge_mlp,
+    semiring_ell_edge_mlp_vjp,
     semiring_ell_edge_reduce,
-    semiring_ell_edge_reduce_vjp,
     semiring_ell_matmul,
     semiring_ell_rmatvec,
     semiring_matmul,
@@ -89,33 +90,42 @@ def _weightless(algebra: Semiring, like: np.ndarray, shape: tuple[int, ...]) -> 
     return np.broadcast_to(like.dtype.type(1 if algebra.name == "real" else 0), shape)
 
 
-def _reduce_edges(edges: np.ndarray, present: np.ndarray, algebra: Semiring) -> np.ndarray:
+def _reduce_edges(edges: np.ndarray, present: np.ndarray, algebra: Semiring, out: Any = None) -> np.ndarray:
     """(..., m, k, d) reduced over the k that are present: a product with the edges themselves as rows of B."""
     *lead, m, k, d = edges.shape
     at = np.where(present, np.arange(m * k).reshape(m, k), PADDING)
     values = _weightless(algebra, edges, (m, k))
-    return semiring_ell_matmul(values, at, np.ascontiguousarray(edges).reshape(*lead, m * k, d), semiring=algebra)
+    rows = np.ascontiguousarray(edges).reshape(*lead, m * k, d)
+    return semiring_ell_matmul(values, at, rows, semiring=algebra, out=out)
 
 
-def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the first layer gives to each end of an edge."""
+def _first_layer(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Its weight and bias."""
     if mlp.activation not in ("relu", "gelu"):
         raise ValueError(f"EdgeMLP: activation is {mlp.activation!r}, must be 'relu' or 'gelu'")
     weight = np.asarray(mlp.weight, x.dtype)
     d = x.shape[-1]
     if weight.ndim != 2 or weight.shape[0] != 2 * d:
         raise ValueError(f"EdgeMLP: weight has shape {weight.shape}, must be (2 d, h) with d = {d}")
+    if mlp.bias is None:
+        return weight, None
+    bias, h = np.asarray(mlp.bias, x.dtype), weight.shape[1]
+    if bias.shape != (h,):
+        raise ValueError(f"EdgeMLP: bias has shape {bias.shape}, must be ({h},)")
+    return weight, bias
+
+
+def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the first layer gives to each end of an edge."""
+    weight, bias = _first_layer(mlp, x)
     # One product for both, of which each is a view.
-    h = weight.shape[1]
+    d, h = x.shape[-1], weight.shape[1]
     both = np.empty((*x.shape[:-1], 2 * h), x.dtype)
     rows, results = x.reshape(-1, d), both.reshape(-1, 2 * h)
     factored = np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1)
-    if mlp.bias is None:
+    if bias is None:
         semiring_matmul(rows, factored, out=results)
     else:
-        bias = np.asarray(mlp.bias, x.dtype)
-        if bias.shape != (h,):
-            raise ValueError(f"EdgeMLP: bias has shape {bias.shape}, must be ({h},)")
         step = max(1, BLOCK // max(1, results.itemsize * 2 * h))
         # As wide and as long as a block: NumPy then adds in one loop instead of one for each row.
         biases = np.tile(np.concatenate([bias, np.zeros_like(bias)]), (min(step, len(rows)), 1))
@@ -140,6 +150,7 @@ def semiring_ell_edge_aggregate(
     *,
     semiring: Semiring | str = REAL,
     edge_attr: Any = None,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """``y[i]`` reduces ``edge_fn(x_i, x_j)`` over the neighbours j of i in the monoid of the semiring.
 
@@ -157,10 +168,12 @@ def semiring_ell_edge_aggregate(
         Features of the nodes, float32 or float64.
     edge_attr : (..., m, k, d)
         For :class:`EdgeAttribute`.
+    out
+        If given, receives the result: of its shape and dtype, and apart from the other arrays.
 
     Returns
     -------
-    (..., m, features of an edge)
+    (..., m, features of an edge): ``out``, if given.
     """
     algebra = _algebra(semiring)
     at = np.asarray(ell.indices)
@@ -171,29 +184,47 @@ def semiring_ell_edge_aggregate(
         if attributes.ndim < 3 or attributes.shape[-3:-1] != at.shape[-2:]:
             raise ValueError(f"semiring_ell_edge_aggregate: edge_attr has shape {attributes.shape}, must be "
                              f"{(*at.shape, 'd')}")  # fmt: skip
-        return _reduce_edges(attributes, at >= 0, algebra)
+        return _reduce_edges(attributes, at >= 0, algebra, out)
     x = np.asarray(x)
     m, k = at.shape[-2:]
     if x.ndim < 2 or x.shape[-2] != ell.n_cols or m > x.shape[-2]:
         raise ValueError(f"semiring_ell_edge_aggregate: x has shape {x.shape}, must be ({ell.n_cols}, d): one row for "
                          f"each column of the graph, and at least its {m} rows")  # fmt: skip
     if isinstance(edge_fn, Difference):
-        return semiring_ell_edge_reduce(-x[..., :m, :], x, ell.indices, x.dtype.type(1)[...], semiring=algebra)
+        one = x.dtype.type(1)[...]
+        return semiring_ell_edge_reduce(-x[..., :m, :], x, ell.indices, one, semiring=algebra, out=out)
     if isinstance(edge_fn, Concatenation):
         values = _weightless(algebra, x, (m, k))
         rows = np.where(at >= 0, np.arange(m)[:, None], PADDING)
-        halves = [semiring_ell_matmul(values, i, x, semiring=algebra) for i in (rows, ell.indices)]
-        return np.concatenate(halves, axis=-1)
+        d = x.shape[-1]
+        y = _output(out, (*np.broadcast_shapes(at.shape[:-2], x.shape[:-2]), m, 2 * d), x.dtype)
+        for columns, i in ((slice(d), rows), (slice(d, 2 * d), ell.indices)):
+            semiring_ell_matmul(values, i, x, semiring=algebra, out=y[..., columns])
+        return y
     if isinstance(edge_fn, Dot):
-        return _reduce_edges(_dots(ell, x)[..., None], at >= 0, algebra)
+        return _reduce_edges(_dots(ell, x)[..., None], at >= 0, algebra, out)
     if isinstance(edge_fn, EdgeMLP):
-        own, source = _layers(edge_fn, x)
+        weight, bias = _first_layer(edge_fn, x)
         if not _by_chunks(edge_fn):
             slope = np.asarray(edge_fn.slope, x.dtype)
-            return semiring_ell_edge_reduce(own[..., :m, :], source, ell.indices, slope, semiring=algebra)
-        items = [_aggregate_by_chunks(edge_fn, i, o[:m], s, algebra) for i, o, s in _each_item(at, own, source)]
-        return np.stack(items).reshape(*np.broadcast_shapes(at.shape[:-2], x.shape[:-2]), *items[0].shape)
+            return semiring_ell_edge_mlp(ell.indices, x, weight, bias, slope, semiring=algebra, out=out)
+        features = weight.shape[1] if edge_fn.weight2 is None else _second_weight(edge_fn, weight).shape[1]
+        lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
+        y = _output(out, (*lead, m, features), x.dtype)
+        own, source = _layers(edge_fn, x)
+        for where, (i, o, s) in zip(np.ndindex(lead), _each_item(at, own, source), strict=True):
+            _aggregate_by_chunks(edge_fn, i, o[:m], s, algebra, y[where])
+        return y
     raise NotImplementedError(f"semiring_ell_edge_aggregate: no compiled form of {edge_fn!r}; there are {KNOWN}")
+
+
+def _output(out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
+        got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else repr(type(out))
+        raise ValueError(f"semiring_ell_edge_aggregate: out is {got}, must be {dtype} of shape {shape}")
+    return out
 
 
 def _dots(ell: ELL, x: np.ndarray) -> np.ndarray:
@@ -289,12 +320,11 @@ def _chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray) -
         yield _Chunk(rows, here, z, hidden, edges)
 
 
-def _aggregate_by_chunks(mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray, algebra: Semiring):
-    features = own.shape[-1] if mlp.weight2 is None else _second_weight(mlp, own).shape[1]
-    y = np.empty((len(own), features), own.dtype)
+def _aggregate_by_chunks(
+    mlp: EdgeMLP, at: np.ndarray, own: np.ndarray, source: np.ndarray, algebra: Semiring, y: np.ndarray
+) -> None:
     for chunk in _chunks(mlp, at, own, source):
         y[chunk.rows] = _reduce_edges(chunk.edges, chunk.at >= 0, algebra)
-    return y
 
 
 def _edge_gradients(algebra: Semiring, chunk: _Chunk, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -360,30 +390,29 @@ def edge_mlp_vjp(
     x, y, dy = np.asarray(x), np.asarray(y), np.asarray(dy)
     at = np.asarray(ell.indices)
     m, d = at.shape[-2], x.shape[-1]
+    weight, bias = _first_layer(mlp, x)
+    h = weight.shape[1]
+    if not _by_chunks(mlp):
+        slope, added = np.asarray(mlp.slope, x.dtype), np.zeros(h, x.dtype) if bias is None else bias
+        dx, dweight, dbias = semiring_ell_edge_mlp_vjp(ell.indices, x, weight, added, slope, y, dy, semiring=algebra)
+        return {"x": dx, "weight": dweight, **({} if bias is None else {"bias": dbias})}
     own, source = _layers(mlp, x)
-    h = own.shape[-1]
     down, dsource = np.zeros((*x.shape[:-2], m, h), x.dtype), np.zeros((*x.shape[:-1], h), x.dtype)
     second: dict[str, np.ndarray] = {}
-    if _by_chunks(mlp):
-        lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
-        items = _each_item(at, own[..., :m, :], source, y, dy)
-        for where, arguments in zip(np.ndindex(lead), items, strict=True):
-            first_end, other_end, more = _gradients_by_chunks(mlp, *arguments, algebra)
-            own_at = _position_in(x.shape[:-2], where)
-            down[own_at] += first_end
-            dsource[own_at] += other_end
-            second = {name: second[name] + value if name in second else value for name, value in more.items()}
-    else:
-        slope = np.asarray(mlp.slope, x.dtype)
-        out = down, dsource
-        semiring_ell_edge_reduce_vjp(own[..., :m, :], source, ell.indices, slope, y, dy, semiring=algebra, out=out)
-    weight = np.asarray(mlp.weight, x.dtype)
+    lead = np.broadcast_shapes(at.shape[:-2], x.shape[:-2])
+    items = _each_item(at, own[..., :m, :], source, y, dy)
+    for where, arguments in zip(np.ndindex(lead), items, strict=True):
+        first_end, other_end, more = _gradients_by_chunks(mlp, *arguments, algebra)
+        own_at = _position_in(x.shape[:-2], where)
+        down[own_at] += first_end
+        dsource[own_at] += other_end
+        second = {name: second[name] + value if name in second else value for name, value in more.items()}
     dx = semiring_matmul(dsource, weight[d:].T)
     dx[..., :m, :] += semiring_matmul(down, (weight[:d] - weight[d:]).T)
     first = semiring_matmul(x[..., :m, :].reshape(-1, d).T, down.reshape(-1, h))
     other = semiring_matmul(x.reshape(-1, d).T, dsource.reshape(-1, h))
     gradients = {"x": dx, "weight": np.concatenate([first, other - first])}
-    if mlp.bias is not None:
+    if bias is not None:
         gradients["bias"] = down.reshape(-1, h).sum(axis=0)
     return {**gradients, **second}
 

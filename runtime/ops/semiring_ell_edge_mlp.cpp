@@ -1,0 +1,314 @@
+// EdgeConv's layer over a graph: y[i] reduces act(x[i] (W1 - W2) + bias + x[j] W2) over the neighbours j of row i, with
+// W1 above W2 in `weight`.
+//
+// Before its activation the layer is linear: what a node gives to its own edges and to those that end in it are two
+// products, computed once for each node, not for each edge.
+#include <algorithm>
+#include <optional>
+
+#include "ell.h"
+#include "error.h"
+#include "pack.h"
+#include "run.h"
+
+namespace nitrix {
+
+namespace {
+
+enum { indices, x, weight, bias, slope, y, dy, dx, dweight, dbias };
+enum { dim_m, dim_k, dim_n, dim_d, dim_w, dim_h };
+
+// Rows whose products a thread's second-level cache holds when the bias is added to them, but for weights so wide that
+// packing them would cost more.
+constexpr int64_t block_bytes = 1 << 19, least_rows = 512;
+
+void check_shapes(const Call &call) {
+    const int64_t *const dims = call.dims;
+    if (dims[dim_w] != 2 * dims[dim_d])
+        refuse_value(where(*call.op, "weight") + "has " + std::to_string(dims[dim_w]) + " rows, must have " +
+                     std::to_string(2 * dims[dim_d]) + ": two for each of the " + std::to_string(dims[dim_d]) +
+                     " features of x");
+    if (dims[dim_m] > dims[dim_n])
+        refuse_value(where(*call.op, "indices") + "has " + std::to_string(dims[dim_m]) + " rows, x has " +
+                     std::to_string(dims[dim_n]) + ": each row must be a node");
+}
+
+// The last dimensions alone.
+Array core_of(const Array &item, int core) {
+    Array a = item;
+    a.rank = core;
+    std::copy_n(item.shape + item.rank - core, core, a.shape);
+    std::copy_n(item.strides + item.rank - core, core, a.strides);
+    return a;
+}
+
+Array rows_of(const Array &matrix, int64_t first, int64_t count) {
+    return block_of(matrix, first, count, 0, matrix.shape[1]);
+}
+
+// A row as a matrix of that many.
+Array repeated(const Array &row, int64_t count) {
+    Array a = row;
+    a.rank = 2;
+    a.shape[0] = count;
+    a.strides[0] = 0;
+    a.shape[1] = row.shape[0];
+    a.strides[1] = row.strides[0];
+    return a;
+}
+
+template <typename T> void subtract(const Array &to, const Array &a, const Array &b) {
+    const auto at = [](const Array &from, int64_t i, int64_t j) -> T & {
+        return reinterpret_cast<T *>(from.data)[i * from.strides[0] + j * from.strides[1]];
+    };
+    for (int64_t i = 0; i < to.shape[0]; ++i)
+        for (int64_t j = 0; j < to.shape[1]; ++j)
+            at(to, i, j) = at(a, i, j) - at(b, i, j);
+}
+
+void subtract(const Orchestrator &o, const Array &to, const Array &a, const Array &b) {
+    if (o.dry)
+        return;
+    if (to.dtype == DType::f64)
+        subtract<double>(to, a, b);
+    else
+        subtract<float>(to, a, b);
+}
+
+template <typename T> void add_to_row(T *__restrict row, const T *__restrict terms, int64_t count) {
+    for (int64_t j = 0; j < count; ++j)
+        row[j] += terms[j];
+}
+
+template <typename T> void add_rows_of(Orchestrator &o, const Array &to, const Array &terms) {
+    constexpr int64_t at_once = 64;
+    const int64_t m = to.shape[0];
+    o.parallel((m + at_once - 1) / at_once, [&](int64_t group) {
+        for (int64_t i = group * at_once; i < std::min(m, (group + 1) * at_once); ++i)
+            add_to_row(reinterpret_cast<T *>(to.data) + i * to.strides[0],
+                       reinterpret_cast<const T *>(terms.data) + i * terms.strides[0], to.shape[1]);
+    });
+}
+
+// to += terms: matrices, in one loop for each row where they lie in rows.
+void add_rows(Orchestrator &o, const Array &to, const Array &terms) {
+    if (to.strides[1] != 1 || terms.strides[1] != 1)
+        o.add(to, terms);
+    else if (to.dtype == DType::f64)
+        add_rows_of<double>(o, to, terms);
+    else
+        add_rows_of<float>(o, to, terms);
+}
+
+void multiply(Orchestrator &o, const Array &a, const Array &b, const Array &to) {
+    o.call("semiring_matmul", find_algebra("real"), {a, b, to});
+}
+
+// What the layer gives to both ends of edges, for one item of the batch at a time.
+class NodeProducts {
+public:
+    NodeProducts(Orchestrator &o, const Call &call)
+        : o_(o), call_(call), m_(call.dims[dim_m]), n_(call.dims[dim_n]), d_(call.dims[dim_d]), h_(call.dims[dim_h]),
+          step_(std::max(least_rows, block_bytes / (2 * h_ * dtype_bytes(call.dtype))) *
+                std::max(1, call.options.threads)),
+          own(matrix(m_)), source(matrix(n_)), own_weight(matrix(d_)) {
+        bias_ = o.scratch(call.dtype, &h_, 1);
+        if (!o.dry && !call.arrays[bias].given)
+            fill(bias_, -0.0); // which leaves a 0 its sign
+    }
+
+    // at(argument, core): that item of an argument. adds: whether the bias goes into `own`, or is left to who reads it.
+    template <typename At> void compute(const At &at, bool adds) {
+        const bool biased = call_.arrays[bias].given, added = biased && adds;
+        const Array nodes = core_of(at(x, 2), 2), both = core_of(at(weight, 2), 2);
+        const Array terms = biased ? core_of(at(bias, 1), 1) : Array();
+        const char *const key[] = {nodes.data, both.data, biased ? terms.data : nullptr};
+        if (!o_.dry && known_ && added == adds_ && std::equal(key, key + 3, key_)) // that of the item before
+            return;
+        std::copy_n(key, 3, key_);
+        known_ = true;
+        adds_ = added;
+        source_weight = rows_of(both, d_, d_);
+        if (biased && !o_.dry)
+            copy_elements(bias_, terms);
+        subtract(o_, own_weight, rows_of(both, 0, d_), source_weight);
+        each_block([&](int64_t first, int64_t count, int64_t owned) { block(nodes, first, count, owned); });
+    }
+
+    // body(first node, count, how many of them have rows) for blocks of nodes that stay in the cache.
+    template <typename Body> void each_block(const Body &body) const {
+        for (int64_t first = 0; first < n_; first += step_) {
+            const int64_t count = std::min(step_, n_ - first);
+            body(first, count, std::max<int64_t>(0, std::min(count, m_ - first)));
+            if (o_.dry && first + 2 * step_ < n_) // one that is whole, and the last
+                first = (n_ - 1) / step_ * step_ - step_;
+        }
+    }
+    int64_t block_rows() const { return std::min(step_, n_); }
+
+private:
+    Array matrix(int64_t rows) const {
+        const int64_t shape[] = {rows, h_};
+        return o_.scratch(call_.dtype, shape, 2);
+    }
+
+    void block(const Array &nodes, int64_t first, int64_t count, int64_t owned) {
+        if (owned) {
+            const Array here = rows_of(own, first, owned);
+            multiply(o_, rows_of(nodes, first, owned), own_weight, here);
+            if (adds_)
+                add_rows(o_, here, repeated(bias_, owned));
+        }
+        multiply(o_, rows_of(nodes, first, count), source_weight, rows_of(source, first, count));
+    }
+
+    Orchestrator &o_;
+    const Call &call_;
+    const int64_t m_, n_, d_, h_, step_;
+    Array bias_ = {};
+    const char *key_[3] = {};
+    bool known_ = false, adds_ = false;
+
+public:
+    const Array &terms() const { return bias_; }
+    const Array own, source;  // (m, h), (n, h)
+    const Array own_weight;   // (d, h)
+    Array source_weight = {}; // the lower half of the caller's
+};
+
+void edge_mlp(Orchestrator &o, const Call &call) {
+    check_shapes(call);
+    const Array *const a = call.arrays;
+    if (a[y].empty())
+        return;
+    if (call.dims[dim_k] == 0) {
+        if (!o.dry)
+            fill(a[y], algebras[call.algebra].identity);
+        return;
+    }
+    NodeProducts nodes(o, call);
+    const BroadcastSum all(call, a[y], 2);
+    const bool chooses = algebras[call.algebra].passing == Passing::winner;
+    std::optional<Plans> plans; // of a tropical algebra that chooses among sources: its kernel adds the bias
+    std::optional<OutputInParts> output;
+    if (chooses) {
+        plans.emplace(o, call, a[indices], call.dims[dim_n], false);
+        output.emplace(o, a[y]);
+    }
+    for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
+        const auto at = [&](int argument, int core) {
+            return core_of(all.item_of_term(a[argument], core, item, 0), core);
+        };
+        const bool first = chooses && !o.dry && keeps_order(value_of(at(slope, 0)));
+        nodes.compute(at, !first);
+        if (!first) {
+            o.call("semiring_ell_edge_reduce", call.algebra,
+                   {nodes.own, nodes.source, at(indices, 2), at(slope, 0), at(y, 2)});
+            continue;
+        }
+        each_section(plans->of(at(indices, 2)), [&](const Array &, const Array &sources, const Array &rows) {
+            o.call_in_part("semiring_ell_edge_extreme", call.algebra,
+                           {nodes.own, nodes.source, sources, rows, nodes.terms(), at(slope, 0), output->of(at(y, 2))});
+        });
+        output->store(at(y, 2));
+    }
+}
+
+// The gradients go back through the two products of the nodes.
+class Gradients {
+public:
+    Gradients(Orchestrator &o, const Call &call)
+        : o_(o), call_(call), all_(call, call.arrays[y], 2), nodes_(o, call), down_(like(nodes_.own)),
+          dsource_(like(nodes_.source)) {
+        const int64_t *const dims = call.dims, one = 1, h = dims[dim_h], part[] = {nodes_.block_rows(), dims[dim_d]},
+                             to_x[] = {dims[dim_n], dims[dim_d]}, to_weight[] = {dims[dim_w], h};
+        part_ = o.scratch(call.dtype, part, 2);
+        one_ = o.scratch(call.dtype, &one, 1);
+        if (!o.dry)
+            fill(one_, 1);
+        if (!summed())
+            return;
+        to_x_ = o.scratch(call.dtype, to_x, 2);
+        to_weight_ = o.scratch(call.dtype, to_weight, 2);
+        to_bias_ = o.scratch(call.dtype, &h, 1);
+        if (!o.dry)
+            for (const int output : {dx, dweight, dbias})
+                fill(call.arrays[output], 0);
+    }
+
+    void run() {
+        for (int64_t i = 0; i < (o_.dry ? 1 : all_.items()); ++i) {
+            const auto at = [&](int argument, int core) {
+                return core_of(all_.item_of_term(call_.arrays[argument], core, i, 0), core);
+            };
+            item(at);
+        }
+    }
+
+private:
+    // Items of the batch may share an operand, whose gradient is the sum of theirs.
+    bool summed() const { return all_.items() > 1; }
+
+    Array like(const Array &matrix) const { return o_.scratch(call_.dtype, matrix.shape, 2); }
+
+    template <typename At> void item(const At &at) {
+        nodes_.compute(at, true);
+        o_.call("semiring_ell_edge_reduce_vjp", call_.algebra,
+                {nodes_.own, nodes_.source, at(indices, 2), at(slope, 0), at(y, 2), at(dy, 2), down_, dsource_});
+        if (!summed()) {
+            to_nodes(at(dx, 2));
+            return to_layer(at(x, 2), at(dweight, 2), at(dbias, 1));
+        }
+        to_nodes(to_x_);
+        to_layer(at(x, 2), to_weight_, to_bias_);
+        add_rows(o_, at(dx, 2), to_x_);
+        add_rows(o_, at(dweight, 2), to_weight_);
+        add_rows(o_, repeated(at(dbias, 1), 1), repeated(to_bias_, 1));
+    }
+
+    void to_nodes(const Array &to) {
+        const Array own_back = transposed(nodes_.own_weight), source_back = transposed(nodes_.source_weight);
+        nodes_.each_block([&](int64_t first, int64_t count, int64_t owned) {
+            multiply(o_, rows_of(dsource_, first, count), source_back, rows_of(to, first, count));
+            if (!owned)
+                return;
+            const Array part = rows_of(part_, 0, owned);
+            multiply(o_, rows_of(down_, first, owned), own_back, part);
+            add_rows(o_, rows_of(to, first, owned), part);
+        });
+    }
+
+    void to_layer(const Array &nodes, const Array &to_weight, const Array &to_bias) {
+        const int64_t m = call_.dims[dim_m], d = call_.dims[dim_d];
+        const Array upper = rows_of(to_weight, 0, d), lower = rows_of(to_weight, d, d);
+        multiply(o_, transposed(rows_of(nodes, 0, m)), down_, upper);
+        multiply(o_, transposed(nodes), dsource_, lower);
+        subtract(o_, lower, lower, upper);
+        const int64_t ones[] = {1, m};
+        multiply(o_, unread_matrix(one_, ones), down_, repeated(to_bias, 1));
+    }
+
+    Orchestrator &o_;
+    const Call &call_;
+    const BroadcastSum all_;
+    NodeProducts nodes_;
+    const Array down_, dsource_; // gradients of what both ends are given
+    Array part_, one_, to_x_, to_weight_, to_bias_;
+};
+
+void edge_mlp_vjp(Orchestrator &o, const Call &call) {
+    check_shapes(call);
+    if (!call.arrays[y].empty() && call.dims[dim_k] > 0)
+        return Gradients(o, call).run();
+    if (!o.dry)
+        for (const int output : {dx, dweight, dbias})
+            fill(call.arrays[output], 0);
+}
+
+} // namespace
+
+extern const Composition compose_semiring_ell_edge_mlp, compose_semiring_ell_edge_mlp_vjp;
+const Composition compose_semiring_ell_edge_mlp = Composed<edge_mlp>::composition;
+const Composition compose_semiring_ell_edge_mlp_vjp = Composed<edge_mlp_vjp>::composition;
+
+} // namespace nitrix
