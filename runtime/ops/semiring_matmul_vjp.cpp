@@ -2,7 +2,6 @@
 //   dA[i, k] = sum over j of dC[i, j] w[i, j, k],   dB[k, j] = sum over i of dC[i, j] w[i, j, k].
 // The gradient of a broadcast operand is summed over the broadcast dimensions, in their order.
 #include <algorithm>
-#include <cstring>
 #include <type_traits>
 #include <vector>
 
@@ -342,16 +341,20 @@ void vjp(Orchestrator &o, const Call &call) {
         }
         return;
     }
-    const char *const algebra = call.algebra_name();
-    if (!std::strcmp(algebra, "real"))
+    switch (algebras[call.algebra].passing) {
+    case Passing::linear:
         return real(o, call);
-    if (!std::strncmp(algebra, "tropical", 8))
+    case Passing::winner:
         return tropical(o, call);
-    if (!std::strcmp(algebra, "euclidean"))
+    case Passing::scaled:
         return euclidean(o, call);
-    if (!std::strcmp(algebra, "log"))
+    case Passing::each:
         return call.dtype == DType::f64 ? log_sums<double>(o, call) : log_sums<float>(o, call);
-    refuse(NITRIX_ERROR_UNSUPPORTED, std::string(call.op->name) + ": no gradient for semiring '" + algebra + "'");
+    case Passing::none:
+        break;
+    }
+    refuse(NITRIX_ERROR_UNSUPPORTED,
+           std::string(call.op->name) + ": no gradient for semiring '" + call.algebra_name() + "'");
 }
 
 } // namespace
