@@ -72,9 +72,9 @@ Header *new_block(size_t capacity) {
     void *const block = std::aligned_alloc(alignment, capacity);
 #ifdef MADV_HUGEPAGE
     if (block && capacity >= large) {
-        constexpr uintptr_t page = 4096; // where pages are larger, the advice is refused
-        const uintptr_t first = reinterpret_cast<uintptr_t>(block), begin = (first + page - 1) / page * page;
-        madvise(reinterpret_cast<void *>(begin), first + capacity - begin, MADV_HUGEPAGE); // it may fail
+        constexpr size_t page = 4096; // where pages are larger, the advice is refused
+        const size_t before = (page - reinterpret_cast<uintptr_t>(block) % page) % page;
+        madvise(static_cast<char *>(block) + before, capacity - before, MADV_HUGEPAGE); // it may fail
     }
 #endif
     return static_cast<Header *>(block);
