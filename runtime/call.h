@@ -1,6 +1,8 @@
 // One call of one op: arrays bound to the op's signature, options resolved. Built and validated before any write.
 #pragma once
 
+#include <algorithm>
+
 #include "array.h"
 #include "context.h"
 #include "registry.h"
@@ -42,6 +44,9 @@ struct Call {
                 return 0; // only beside a size of zero: bind_call refuses the rest
         return n;
     }
+    bool has_empty_core() const { return std::find(dims, dims + op->n_dims, 0) != dims + op->n_dims; }
+    // Whether there is nothing to compute, or nothing to compute it from.
+    bool is_empty() const { return batch_size() == 0 || has_empty_core(); }
     const char *algebra_name() const { return algebra < 0 ? "" : algebras[algebra].name; }
 };
 

@@ -122,8 +122,9 @@ void Orchestrator::parallel_loop(int64_t count, void (*body)(int64_t, const void
         0, static_cast<int>(chunks.chunks), reinterpret_cast<uint8_t *>(&chunks));
 }
 
-// Without its dimensions of one element, but with two at least.
-static void squeeze(Array &a, Array &b) {
+// As stacks of matrices: without dimensions of one element where there are more than two, with such where there are
+// fewer.
+static void as_matrices(Array &a, Array &b) {
     int rank = 0;
     for (int d = 0; d < a.rank; ++d) {
         if (a.shape[d] == 1 && a.rank - d + rank > 2)
@@ -134,29 +135,48 @@ static void squeeze(Array &a, Array &b) {
         }
         ++rank;
     }
+    for (; rank < 2; ++rank)
+        for (Array *each : {&a, &b}) {
+            std::copy_backward(each->shape, each->shape + rank, each->shape + rank + 1);
+            std::copy_backward(each->strides, each->strides + rank, each->strides + rank + 1);
+            each->shape[0] = 1;
+            each->strides[0] = 0;
+        }
     a.rank = b.rank = rank;
 }
 
 // update(x, y) for every element x of one array and y of the other.
 template <typename T, typename Update>
 static void each_pair(Orchestrator &o, Array to, Array from, const Update &update) {
-    squeeze(to, from);
+    as_matrices(to, from);
+    constexpr int64_t rows_of_task = 64;
     const int last = to.rank - 1, row = last - 1;
+    const int64_t rows = to.shape[row], columns = to.shape[last], x_step = to.strides[last],
+                  y_step = from.strides[last];
+    const int64_t tasks = (rows + rows_of_task - 1) / rows_of_task; // of a matrix
     int64_t matrices = 1;
     for (int d = 0; d < row; ++d)
         matrices *= to.shape[d];
-    o.parallel(matrices, [&](int64_t matrix) {
-        T *x = reinterpret_cast<T *>(to.data);
-        const T *y = reinterpret_cast<const T *>(from.data);
+    o.parallel(matrices * tasks, [&](int64_t at) {
+        int64_t matrix = at / tasks;
+        const int64_t first = at % tasks * rows_of_task;
+        T *x = reinterpret_cast<T *>(to.data) + first * to.strides[row];
+        const T *y = reinterpret_cast<const T *>(from.data) + first * from.strides[row];
         for (int d = row - 1; d >= 0; --d) {
             x += matrix % to.shape[d] * to.strides[d];
             y += matrix % to.shape[d] * from.strides[d];
             matrix /= to.shape[d];
         }
-        for (int64_t j = 0; j < (row < 0 ? 1 : to.shape[row]); ++j)
-            for (int64_t i = 0; i < to.shape[last]; ++i)
-                update(x[i * to.strides[last] + (row < 0 ? 0 : j * to.strides[row])],
-                       y[i * from.strides[last] + (row < 0 ? 0 : j * from.strides[row])]);
+        for (int64_t j = first; j < std::min(rows, first + rows_of_task); ++j) {
+            if (x_step == 1 && y_step == 1) // the compiler vectorises it
+                for (int64_t i = 0; i < columns; ++i)
+                    update(x[i], y[i]);
+            else
+                for (int64_t i = 0; i < columns; ++i)
+                    update(x[i * x_step], y[i * y_step]);
+            x += to.strides[row];
+            y += from.strides[row];
+        }
     });
 }
 
@@ -182,12 +202,12 @@ Array transposed(Array a) {
     return a;
 }
 
-Array last_two(Array a) {
-    for (int d = 0; d < 2; ++d) {
-        a.shape[d] = a.shape[a.rank - 2 + d];
-        a.strides[d] = a.strides[a.rank - 2 + d];
+Array last_dimensions(Array a, int count) {
+    for (int d = 0; d < count; ++d) {
+        a.shape[d] = a.shape[a.rank - count + d];
+        a.strides[d] = a.strides[a.rank - count + d];
     }
-    a.rank = 2;
+    a.rank = count;
     return a;
 }
 

@@ -69,7 +69,8 @@ private:
 Array transposed(Array a);
 
 // The matrix of an array whose leading dimensions all are 1.
-Array last_two(Array a);
+Array last_dimensions(Array a, int count);
+inline Array last_two(const Array &a) { return last_dimensions(a, 2); }
 
 // Some rows and columns of a matrix.
 Array block_of(Array matrix, int64_t row, int64_t rows, int64_t column, int64_t columns);

@@ -134,11 +134,7 @@ static std::string explain(const Call &call) {
     json.field("backend", call.options.backend ? call.options.backend : "auto").field("threads", call.options.threads);
     static const char *const modes[] = {"default", "off", "on", "verify"};
     json.field("mode", modes[call.options.mode]);
-    bool zero = false;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        zero |= call.dims[d] == 0;
-    for (int d = 0; d < call.batch_rank; ++d)
-        zero |= call.batch[d] == 0;
+    const bool zero = call.is_empty();
     if (call.op->flops)
         json.field("flops", zero ? 0.0 : call.op->flops(call.dims) * static_cast<double>(call.batch_size()));
     if (const Composition *composition = composition_of(call)) {

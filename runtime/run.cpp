@@ -243,13 +243,10 @@ void run_and_finish(const Call &call, const Variant &variant, KernelContext &ker
 
 // Sizes of zero need no kernel: no output at all, or the identity of an empty reduction.
 bool answer_zero_size(const Call &call) {
-    bool reduced_away = false;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        reduced_away |= call.dims[d] == 0;
     bool no_output = true;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
         no_output &= !call.arrays[i].given || call.arrays[i].empty();
-    if (!reduced_away && !no_output)
+    if (!call.has_empty_core() && !no_output)
         return false;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
         if (call.arrays[i].given) // An index into nothing is -1.
@@ -337,9 +334,8 @@ const Composition *composition_of(const Call &call) {
 size_t workspace_bytes(const Call &call) {
     if (const Composition *composition = composition_of(call))
         return composition->workspace_bytes(call);
-    for (int d = 0; d < call.op->n_dims; ++d)
-        if (call.dims[d] == 0)
-            return 0;
+    if (call.has_empty_core())
+        return 0;
     const Variant &variant = *choose(call).variant;
     const int64_t scratch = scratch_of(variant, call);
     if (scratch < 0)

@@ -46,10 +46,7 @@ Array by_slot(const Array &memory, int64_t k, int64_t c, int64_t channels) {
 
 // Some channels of an item of the weights, whose leading dimensions all are 1.
 Array channels_of(const Array &item, int64_t first, int64_t count) {
-    Array a = item;
-    a.rank = 3;
-    std::copy_n(item.shape + item.rank - 3, 3, a.shape);
-    std::copy_n(item.strides + item.rank - 3, 3, a.strides);
+    Array a = last_dimensions(item, 3);
     if (a.data)
         a.data += first * a.strides[2] * dtype_bytes(a.dtype);
     a.shape[2] = count;
@@ -123,14 +120,9 @@ private:
     Array rows_, unit_, weights_, products_;
 };
 
-bool is_empty(const Call &call) {
-    return call.batch_size() == 0 ||
-           std::find(call.dims, call.dims + call.op->n_dims, 0) != call.dims + call.op->n_dims;
-}
-
 void conv(Orchestrator &o, const Call &call) {
     const Array *const a = call.arrays;
-    if (is_empty(call)) {
+    if (call.is_empty()) {
         if (!o.dry && !a[y].empty())
             fill(a[y], algebras[call.algebra].identity);
         return;
@@ -154,7 +146,7 @@ void conv_vjp(Orchestrator &o, const Call &call) {
         fill(a[dx], 0);
         fill(a[dweight], 0);
     }
-    if (is_empty(call))
+    if (call.is_empty())
         return;
     NodeProducts nodes(o, call);
     const Array passed = nodes.memory();

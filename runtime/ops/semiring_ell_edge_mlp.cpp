@@ -33,15 +33,6 @@ void check_shapes(const Call &call) {
                      std::to_string(dims[dim_n]) + ": each row must be a node");
 }
 
-// The last dimensions alone.
-Array core_of(const Array &item, int core) {
-    Array a = item;
-    a.rank = core;
-    std::copy_n(item.shape + item.rank - core, core, a.shape);
-    std::copy_n(item.strides + item.rank - core, core, a.strides);
-    return a;
-}
-
 Array rows_of(const Array &matrix, int64_t first, int64_t count) {
     return block_of(matrix, first, count, 0, matrix.shape[1]);
 }
@@ -75,31 +66,6 @@ void subtract(const Orchestrator &o, const Array &to, const Array &a, const Arra
         subtract<float>(to, a, b);
 }
 
-template <typename T> void add_to_row(T *__restrict row, const T *__restrict terms, int64_t count) {
-    for (int64_t j = 0; j < count; ++j)
-        row[j] += terms[j];
-}
-
-template <typename T> void add_rows_of(Orchestrator &o, const Array &to, const Array &terms) {
-    constexpr int64_t at_once = 64;
-    const int64_t m = to.shape[0];
-    o.parallel((m + at_once - 1) / at_once, [&](int64_t group) {
-        for (int64_t i = group * at_once; i < std::min(m, (group + 1) * at_once); ++i)
-            add_to_row(reinterpret_cast<T *>(to.data) + i * to.strides[0],
-                       reinterpret_cast<const T *>(terms.data) + i * terms.strides[0], to.shape[1]);
-    });
-}
-
-// to += terms: matrices, in one loop for each row where they lie in rows.
-void add_rows(Orchestrator &o, const Array &to, const Array &terms) {
-    if (to.strides[1] != 1 || terms.strides[1] != 1)
-        o.add(to, terms);
-    else if (to.dtype == DType::f64)
-        add_rows_of<double>(o, to, terms);
-    else
-        add_rows_of<float>(o, to, terms);
-}
-
 void multiply(Orchestrator &o, const Array &a, const Array &b, const Array &to) {
     o.call("semiring_matmul", find_algebra("real"), {a, b, to});
 }
@@ -117,11 +83,12 @@ public:
             fill(bias_, -0.0); // which leaves a 0 its sign
     }
 
-    // at(argument, core): that item of an argument. adds: whether the bias goes into `own`, or is left to who reads it.
+    // at(argument, core): that item of an argument, its core dimensions alone. adds: whether the bias goes into `own`,
+    // or is left to who reads it.
     template <typename At> void compute(const At &at, bool adds) {
         const bool biased = call_.arrays[bias].given, added = biased && adds;
-        const Array nodes = core_of(at(x, 2), 2), both = core_of(at(weight, 2), 2);
-        const Array terms = biased ? core_of(at(bias, 1), 1) : Array();
+        const Array nodes = at(x, 2), both = at(weight, 2);
+        const Array terms = biased ? at(bias, 1) : Array();
         const char *const key[] = {nodes.data, both.data, biased ? terms.data : nullptr};
         if (!o_.dry && known_ && added == adds_ && std::equal(key, key + 3, key_)) // that of the item before
             return;
@@ -157,7 +124,7 @@ private:
             const Array here = rows_of(own, first, owned);
             multiply(o_, rows_of(nodes, first, owned), own_weight, here);
             if (adds_)
-                add_rows(o_, here, repeated(bias_, owned));
+                o_.add(here, repeated(bias_, owned));
         }
         multiply(o_, rows_of(nodes, first, count), source_weight, rows_of(source, first, count));
     }
@@ -197,7 +164,7 @@ void edge_mlp(Orchestrator &o, const Call &call) {
     }
     for (int64_t item = 0; item < (o.dry ? 1 : all.items()); ++item) {
         const auto at = [&](int argument, int core) {
-            return core_of(all.item_of_term(a[argument], core, item, 0), core);
+            return last_dimensions(all.item_of_term(a[argument], core, item, 0), core);
         };
         const bool first = chooses && !o.dry && keeps_order(value_of(at(slope, 0)));
         nodes.compute(at, !first);
@@ -239,7 +206,7 @@ public:
     void run() {
         for (int64_t i = 0; i < (o_.dry ? 1 : all_.items()); ++i) {
             const auto at = [&](int argument, int core) {
-                return core_of(all_.item_of_term(call_.arrays[argument], core, i, 0), core);
+                return last_dimensions(all_.item_of_term(call_.arrays[argument], core, i, 0), core);
             };
             item(at);
         }
@@ -261,9 +228,9 @@ private:
         }
         to_nodes(to_x_);
         to_layer(at(x, 2), to_weight_, to_bias_);
-        add_rows(o_, at(dx, 2), to_x_);
-        add_rows(o_, at(dweight, 2), to_weight_);
-        add_rows(o_, repeated(at(dbias, 1), 1), repeated(to_bias_, 1));
+        o_.add(at(dx, 2), to_x_);
+        o_.add(at(dweight, 2), to_weight_);
+        o_.add(at(dbias, 1), to_bias_);
     }
 
     void to_nodes(const Array &to) {
@@ -274,7 +241,7 @@ private:
                 return;
             const Array part = rows_of(part_, 0, owned);
             multiply(o_, rows_of(down_, first, owned), own_back, part);
-            add_rows(o_, rows_of(to, first, owned), part);
+            o_.add(rows_of(to, first, owned), part);
         });
     }
 

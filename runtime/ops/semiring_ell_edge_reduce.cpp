@@ -12,18 +12,11 @@ enum { own, source, indices, slope, y, dy, d_own, d_source };
 
 constexpr int32_t no_winner = 0x7fffffff; // of semiring_ell_edge_winner
 
-bool is_empty(const Call &call) {
-    bool empty = call.batch_size() == 0;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        empty |= call.dims[d] == 0;
-    return empty;
-}
-
 int core_of(int argument) { return argument == slope ? 0 : 2; }
 
 void reduce(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
-    if (is_empty(call)) {
+    if (call.is_empty()) {
         if (!o.dry)
             fill(x[y], algebras[call.algebra].identity);
         return;
@@ -185,7 +178,7 @@ private:
 };
 
 void reduce_vjp(Orchestrator &o, const Call &call) {
-    if (!is_empty(call))
+    if (!call.is_empty())
         return EdgeGradient(o, call).run();
     if (!o.dry) {
         fill(call.arrays[d_own], 0);

@@ -14,10 +14,7 @@ void rmatvec(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
     if (x[Y].empty())
         return;
-    bool nothing = false;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        nothing |= call.dims[d] == 0;
-    if (nothing) {
+    if (call.is_empty()) {
         if (!o.dry)
             fill(x[Y], algebras[call.algebra].identity);
         return;

@@ -331,10 +331,7 @@ template <typename T> void log_sums(Orchestrator &o, const Call &call) {
 }
 
 void vjp(Orchestrator &o, const Call &call) {
-    bool empty = call.batch_size() == 0;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        empty |= call.dims[d] == 0;
-    if (empty) {
+    if (call.is_empty()) {
         if (!o.dry) {
             fill(call.arrays[dA], 0);
             fill(call.arrays[dB], 0);

@@ -61,10 +61,7 @@ template <bool transposed> void multiply(Orchestrator &o, const Call &call) {
     if (x[result].empty())
         return;
     const RaggedPlan ragged(o, call, transposed);
-    bool nothing = false;
-    for (int d = 0; d < call.op->n_dims; ++d)
-        nothing |= call.dims[d] == 0;
-    if (nothing) {
+    if (call.is_empty()) {
         if (!o.dry)
             fill(x[result], algebras[call.algebra].identity);
         return;

@@ -70,8 +70,6 @@ EdgeFunction = Difference | Concatenation | Dot | EdgeAttribute | EdgeMLP
 KNOWN = "Difference(), Concatenation(), Dot(), EdgeAttribute(), EdgeMLP(weight, ...)"
 # Rows whose edges a second layer or GELU holds at a time: their features stay in the second-level cache.
 CHUNK = 256
-# Bytes of a first layer to which the bias is added while they are in that cache.
-BLOCK = 1 << 19
 GELU_SCALE, GELU_CUBE = 2 * (2 / np.pi) ** 0.5, 0.044715
 
 
@@ -123,16 +121,9 @@ def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     both = np.empty((*x.shape[:-1], 2 * h), x.dtype)
     rows, results = x.reshape(-1, d), both.reshape(-1, 2 * h)
     factored = np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1)
-    if bias is None:
-        semiring_matmul(rows, factored, out=results)
-    else:
-        step = max(1, BLOCK // max(1, results.itemsize * 2 * h))
-        # As wide and as long as a block: NumPy then adds in one loop instead of one for each row.
-        biases = np.tile(np.concatenate([bias, np.zeros_like(bias)]), (min(step, len(rows)), 1))
-        for first in range(0, len(rows), step):
-            block = results[first : first + step]
-            semiring_matmul(rows[first : first + step], factored, out=block)
-            block += biases[: len(block)]
+    semiring_matmul(rows, factored, out=results)
+    if bias is not None:
+        results[:, :h] += bias
     return both[..., :h], both[..., h:]
 
 
