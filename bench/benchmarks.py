@@ -26,6 +26,8 @@ class Case:
     bytes: float
     """Inputs and outputs once each: what must move however good the blocking."""
     out_shape: tuple[int, ...]
+    out_dtype: str = ""
+    """Where it is not the inputs'."""
     quick: bool = False
     large: bool = False
     peers: bool = True
@@ -124,6 +126,41 @@ def _matmul_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.nda
     return lambda: matmul(a, b, semiring=semiring, out=out, threads=threads)
 
 
+def _bits_cases(algebra: str, dtype: str) -> Iterator[Case]:
+    """BOOLEAN's products whose operands hold 32 truth values in a word."""
+    for n in (256, 1024, 2048):
+        whole = _product(algebra, "bool", str(n), (n, n, n))
+
+        def make(rng: np.random.Generator, n: int = n) -> tuple[np.ndarray, np.ndarray]:
+            left, right = (values(rng, "bool", (n, n), n) for _ in range(2))
+            a = np.packbits(left, axis=1, bitorder="little").view(dtype)
+            b = np.packbits(right.T, axis=1, bitorder="little").view(dtype)
+            return a, np.ascontiguousarray(b.T)
+
+        yield replace(
+            whole, op="semiring_matmul_bits", dtype=dtype, make=make, bytes=n * n * 1.25, out_dtype="bool", quick=False
+        )
+
+
+def _pack_cases(algebra: str, dtype: str) -> Iterator[Case]:
+    for n in (256, 2048):
+        case = _product(algebra, dtype, str(n), (n, n, n))
+        yield replace(
+            case, op="semiring_pack_bits", make=lambda rng, n=n: (values(rng, dtype, (n, n), n),),
+            operations=float(n * n), bytes=n * n * 1.125, out_shape=(n, n // 32), out_dtype="uint32", quick=False,
+        )  # fmt: skip
+
+
+def _pack_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    function = nitrix.semiring.semiring_pack_bits
+    return lambda: function(*inputs, out=out, threads=threads)
+
+
+def _bits_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
+    function = nitrix.semiring.semiring_matmul_bits
+    return lambda: function(*inputs, out=out, threads=threads)
+
+
 def _square_cases(op: str, products: int):
     """A product and what `op` adds to it, in operations of so many products."""
 
@@ -214,6 +251,8 @@ BENCHMARKS = {
     b.op: b
     for b in (
         Benchmark("semiring_matmul", _matmul_cases, _matmul_call),
+        Benchmark("semiring_matmul_bits", _bits_cases, _bits_call),
+        Benchmark("semiring_pack_bits", _pack_cases, _pack_call),
         Benchmark(
             "semiring_matmul_carry",
             _square_cases("semiring_matmul_carry", 1),

@@ -212,6 +212,26 @@ def log_product(parallel: bool):
 
 
 @functools.cache
+def boolean_words(parallel: bool):
+    """And-or over words of bits."""
+
+    @numba.njit(error_model="numpy", nogil=True, parallel=parallel)
+    def multiply(left, right, c):
+        m, words = left.shape
+        n = right.shape[1]
+        for i in numba.prange(m):
+            acc = np.zeros(n, left.dtype)
+            for w in range(words):
+                x = left[i, w]
+                for j in range(n):
+                    acc[j] |= x & right[w, j]
+            for j in range(n):
+                c[i, j] = acc[j] != 0
+
+    return multiply
+
+
+@functools.cache
 def boolean_product(parallel: bool):
     """Packs rows of A and columns of B to 64 bits a word, then and-or over the words."""
     jit = functools.partial(numba.njit, error_model="numpy", nogil=True)
@@ -236,26 +256,13 @@ def boolean_product(parallel: bool):
                 for j in range(n):
                     words[w, j] |= np.uint64(b[64 * w + bit, j]) << np.uint64(bit)
 
-    @jit(parallel=parallel)
-    def multiply(left, right, c):
-        m, words = left.shape
-        n = right.shape[1]
-        for i in numba.prange(m):
-            acc = np.zeros(n, np.uint64)
-            for w in range(words):
-                x = left[i, w]
-                for j in range(n):
-                    acc[j] |= x & right[w, j]
-            for j in range(n):
-                c[i, j] = acc[j] != 0
-
     def run(a, b, c):
         words = (a.shape[1] + 63) // 64
         left = np.empty((a.shape[0], words), np.uint64)
         right = np.empty((words, b.shape[1]), np.uint64)
         pack_rows(a, left)
         pack_columns(b, right)
-        multiply(left, right, c)
+        boolean_words(parallel)(left, right, c)
 
     return run
 

@@ -69,7 +69,7 @@ def measure(
 ) -> Row:
     """Runs a case for about `seconds`. The limit is that of `target`, by default of the machine."""
     inputs = case.make(np.random.default_rng(1))
-    out = np.empty(case.out_shape, case.dtype)
+    out = np.empty(case.out_shape, case.out_dtype or case.dtype)
     ours = BENCHMARKS[case.op].call(nitrix, case, inputs, out, threads)
     ours()
     variant = nitrix.last_variant()
@@ -92,7 +92,8 @@ def measure(
 
     probe = ceiling = None
     if limits:
-        name = limits.name(SEQUENCES[case.algebra], "float32" if case.dtype == "float16" else case.dtype, target)
+        computed_in = {"float16": "float32", "uint32": "bool"}.get(case.dtype, case.dtype)
+        name = limits.name(SEQUENCES[case.algebra], computed_in, target)
         ceiling = limits.bandwidth(case.bytes) * case.operations / case.bytes
 
         def probe() -> float:

@@ -143,6 +143,16 @@ def _bind_numba_boolean(problem: Problem) -> tuple[Call, np.ndarray]:
     return _row_major(_require("loops").boolean_product(problem.threads > 1), problem)
 
 
+def _bind_numba_words(problem: Problem) -> tuple[Call, np.ndarray]:
+    _require("numba")
+    return _row_major(_require("loops").boolean_words(problem.threads > 1), problem)
+
+
+def _bind_packbits(problem: Problem) -> tuple[Call, np.ndarray]:
+    out = np.empty_like(problem.out)
+    return lambda: np.copyto(out, np.packbits(problem.a, axis=-1, bitorder="little").view(np.uint32)), out
+
+
 def _bind_exp_matmul_log(problem: Problem) -> tuple[Call, np.ndarray]:
     # Underflows where the maxima of a row and of a column do not meet, and overflows nowhere.
     a, b, out = problem.a, problem.b, np.empty_like(problem.out)
@@ -348,6 +358,8 @@ PEERS = (
     Peer("SciPy cdist", ("euclidean",), _bind_cdist),
     Peer("gemm distance", ("euclidean",), _bind_gemm_distance, safe=False, tolerance=1e-2),
     Peer("numba packed", ("boolean",), _bind_numba_boolean, tolerance=0),
+    Peer("NumPy packbits", ("boolean",), _bind_packbits, tolerance=0, op="semiring_pack_bits"),
+    Peer("numba", ("boolean",), _bind_numba_words, tolerance=0, op="semiring_matmul_bits"),
     Peer("torch", ("real", "euclidean", "boolean"), _bind_torch, optional="torch"),
     Peer(
         "scikit-learn brute",

@@ -22,7 +22,7 @@ MAKE = "python golden/make.py"
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Cell:
-    """One (op, algebra, dtype); the algebra is "" for an op without one. BOOLEAN's dtype is "bool"."""
+    """One (op, algebra, dtype); the algebra is "" for an op without one. BOOLEAN's bytes are "bool"."""
 
     op: str
     algebra: str
@@ -110,10 +110,9 @@ def manifest_cells(manifest: Path = MANIFEST) -> list[Cell]:
         if entry.get("internal"):
             continue  # a helper that no caller reaches
         for algebra in entry.get("algebras", [""]):
-            if algebra == "boolean":
-                found.append(Cell(op, algebra, "bool"))
-            else:
-                found += [Cell(op, algebra, d) for d in entry["dtypes"] if d not in ("bool", "uint8")]
+            truths = {"uint8": "bool", "uint32": "uint32"}
+            dtypes = [d for d in entry["dtypes"] if (d in truths) == (algebra == "boolean")]
+            found += [Cell(op, algebra, truths.get(d, d)) for d in dtypes]
         storage = entry.get("storage", {"algebras": [], "dtypes": []})
         # NumPy has no bfloat16: tests/python/test_half.py compares it bit by bit.
         found += [Cell(op, a, d) for a in storage["algebras"] for d in storage["dtypes"] if d != "bfloat16"]

@@ -29,7 +29,7 @@ def variants(info: Mapping[str, Any]) -> list[Variant]:
         Variant(
             id=v["id"],
             # The library's BOOLEAN takes bytes, and Python's bool.
-            cell=Cell(v["op"], v["algebra"], "bool" if v["algebra"] == "boolean" else v["dtype"]),
+            cell=Cell(v["op"], v["algebra"], "bool" if v["dtype"] == "uint8" else v["dtype"]),
             target=v["target"],
             condition=v["condition"],
             runs_here=v["runs_here"],

@@ -39,12 +39,14 @@ static DType read_dtype(const DLDataType &type, const char *name) {
             return DType::i64;
         if ((type.code == kDLUInt || type.code == kDLBool) && type.bits == 8)
             return DType::u8;
+        if (type.code == kDLUInt && type.bits == 32)
+            return DType::u32;
     }
     static const char *const codes[] = {"int", "uint", "float", "opaque handle", "bfloat", "complex", "bool"};
     refuse_type(argument(name) + "dtype is " +
                 (type.code < 7 ? codes[type.code] : "code " + std::to_string(type.code)) + std::to_string(type.bits) +
                 (type.lanes == 1 ? "" : " x " + std::to_string(type.lanes)) +
-                ", must be one of float16, bfloat16, float32, float64, int32, int64, uint8, bool");
+                ", must be one of float16, bfloat16, float32, float64, int32, int64, uint8, uint32, bool");
 }
 
 void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array) {

@@ -107,8 +107,13 @@ void read_attributes(Call &call, const nitrix_attribute *attributes, int n) {
             refuse_type(where(op, "semiring") + "got '" + semiring + "': " + op.refusals[r].reason);
     if (!serves(call.op_index, call.algebra, call.dtype)) {
         const std::string served = algebra_names(call.op_index, call.dtype);
+        std::string dtypes;
+        for (int d = 0; d < n_dtypes; ++d)
+            if (serves(call.op_index, call.algebra, static_cast<DType>(d)))
+                dtypes += std::string(dtypes.empty() ? "" : ", ") + dtype_name(static_cast<DType>(d));
         refuse_type(std::string(op.name) + ": semiring '" + semiring + "' has no " + dtype_name(call.dtype) +
-                    " form; with this dtype: " + (served.empty() ? "none" : served));
+                    " form; with this dtype: " + (served.empty() ? "none" : served) +
+                    "; with this semiring: " + (dtypes.empty() ? "none" : dtypes));
     }
 }
 

@@ -52,6 +52,9 @@ public:
     void add(const Array &to, const Array &from);
     void multiply(const Array &to, const Array &from);
 
+    // What a function of the runtime runs with.
+    KernelContext &kernel() { return kernel_; }
+
     const bool dry;
 
 private:

@@ -37,7 +37,8 @@ bool serves(int op, int algebra, DType dtype) {
 }
 
 const char *dtype_name(DType dtype) {
-    static const char *const names[n_dtypes] = {"float32", "float64", "int32", "int64", "uint8", "float16", "bfloat16"};
+    static const char *const names[n_dtypes] = {"float32", "float64", "int32",    "int64",
+                                                "uint8",   "float16", "bfloat16", "uint32"};
     return names[static_cast<int>(dtype)];
 }
 

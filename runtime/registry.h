@@ -8,8 +8,8 @@
 
 namespace nitrix {
 
-enum class DType : uint8_t { f32, f64, i32, i64, u8, f16, bf16 };
-constexpr int n_dtypes = 7;
+enum class DType : uint8_t { f32, f64, i32, i64, u8, f16, bf16, u32 };
+constexpr int n_dtypes = 8;
 
 enum class Role : uint8_t { input, output, residual, structure };
 
@@ -182,7 +182,7 @@ const Variant *find_variant(const char *id);
 
 const char *dtype_name(DType dtype);
 constexpr int dtype_bytes(DType dtype) {
-    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1, 2, 2};
+    constexpr int8_t bytes[n_dtypes] = {4, 8, 4, 8, 1, 2, 2, 4};
     return bytes[static_cast<int>(dtype)];
 }
 

@@ -22,7 +22,7 @@ bool save(const std::string &path, const Array &a, const int *order) {
     const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "wb"));
     if (!file)
         return false;
-    static const char *const types[n_dtypes] = {"<f4", "<f8", "<i4", "<i8", "|u1", "<f2", "<u2"};
+    static const char *const types[n_dtypes] = {"<f4", "<f8", "<i4", "<i8", "|u1", "<f2", "<u2", "<u4"};
     int64_t shape[max_rank], index[max_rank] = {};
     for (int d = 0; d < a.rank; ++d)
         shape[d] = a.shape[order[d]];

@@ -55,6 +55,8 @@ void fill(const Array &a, double value) {
         return fill_typed<int64_t>(a, value);
     case DType::u8:
         return fill_typed<uint8_t>(a, value);
+    case DType::u32:
+        return fill_typed<uint32_t>(a, value);
     case DType::f16:
     case DType::bf16:
         break; // arrays of these are filled through float32
@@ -124,6 +126,8 @@ halide_type_t halide_type(DType dtype) {
         return {halide_type_int, 64, 1};
     case DType::u8:
         return {halide_type_uint, 8, 1};
+    case DType::u32:
+        return {halide_type_uint, 32, 1};
     case DType::f16:
         return {halide_type_float, 16, 1};
     case DType::bf16:
@@ -286,6 +290,9 @@ static const Variant &bind_helper(const Call &call, const Variant &serving, cons
     helper.op = &ops[helper.op_index];
     helper.algebra = call.algebra;
     helper.dtype = call.dtype;
+    for (int i = helper.op->n_arguments - 1; i >= 0; --i) // that of the first array whose dtype is the call's
+        if (helper.op->arguments[i].dtype == any_dtype && arrays[i].given)
+            helper.dtype = arrays[i].dtype;
     helper.has_data = call.has_data;
     helper.batch_rank = 0;
     helper.options = call.options;

@@ -1,7 +1,8 @@
 // [algebra]
-// dtypes = ["uint8"]
+// dtypes = ["uint8", "uint32"]
 //
-// BOOLEAN: (or, and), the algebra of reachability. Any byte but 0 is true; results are 0 and 1.
+// BOOLEAN: (or, and), the algebra of reachability. Any byte but 0 is true; results are 0 and 1. A word of 32 bits holds
+// as many truth values.
 #pragma once
 
 #include "generators/core/algebra.h"

@@ -27,7 +27,7 @@ struct Semiring {
     static constexpr bool strict = false;
     // True where the monoid drops a NaN instead of keeping it (an ordered max): ops then poison such outputs.
     static constexpr bool drops_nan = false;
-    // True where elements are truth values and every function works bit by bit: ops may then pack 32 into a word.
+    // True where elements are truth values and every function works bit by bit: a word holds 32 of them.
     static constexpr bool bit_packed = false;
     // Registers that one step needs beside its operands and accumulator, for schedules that fill the register file.
     static constexpr int temporaries = 0;

@@ -8,31 +8,31 @@ Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr ro
                          std::optional<Func> winner)
     : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
       b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)),
-      depth(std::move(depth)), type(this->a.type()), element(type), steps(this->depth) {}
+      depth(std::move(depth)), type(this->a.type()), result(algebra.bit_packed() ? UInt(8) : type) {}
 
 void Contraction::define_order() {
-    n_blocks = (steps + block_length() - 1) / block_length();
+    n_blocks = (depth + block_length() - 1) / block_length();
     blocks = RDom(0, n_blocks, "blocks");
     inside = RDom(0, block_length(), "inside");
-    inside.where(inside < steps - ko * block_length());
+    inside.where(inside < depth - ko * block_length());
 }
 
 Expr Contraction::steps_of_block() const {
-    const Expr left = steps - ko * block_length();
+    const Expr left = depth - ko * block_length();
     return min(block_length(), left);
 }
 
 // Bounds inference does not see the predicates of what walks over a block.
 Expr Contraction::clamped_k(Expr inside_block) const {
-    return unsafe_promise_clamped(ko * block_length() + std::move(inside_block), 0, steps - 1);
+    return unsafe_promise_clamped(ko * block_length() + std::move(inside_block), 0, depth - 1);
 }
 
-// Any byte but 0 is true.
-Expr Contraction::truth(Expr value) const { return algebra.bit_packed() ? cast(type, value != 0) : value; }
+// Any byte but 0 is true: all bits of the left one, against which any bit of the right one counts.
+Expr Contraction::left_value(Expr value) const {
+    return type == UInt(8) ? select(value != 0, cast<uint8_t>(255), cast<uint8_t>(0)) : value;
+}
 
-// Which k lies in bit `bit` of word `k`. Neighbours in k are neighbours in words, so that packing works on whole
-// vectors. Bits beyond the depth repeat the last k: both operands do, and or is idempotent.
-Expr Contraction::packed_k() const { return likely(min(bit * steps + k, depth - 1)); }
+Expr Contraction::part_of_result(Expr part) const { return algebra.bit_packed() ? cast(result, part != 0) : part; }
 
 // A NaN is dropped here and found in the operand itself.
 void Contraction::define_maxima() {
@@ -43,23 +43,8 @@ void Contraction::define_maxima() {
     b_maximum(j, batch) = exact::ordered_max(b_maximum(j, batch), b(j, maximum_k, batch));
 }
 
-static Expr word_of(const std::function<Expr(int)> &byte_of_bit) {
-    Expr word;
-    for (int b = 0; b < Contraction::word_bits; b += 8) {
-        Expr byte = byte_of_bit(b) & cast<uint8_t>(1);
-        for (int i = 1; i < 8; ++i)
-            byte = byte | (byte_of_bit(b + i) & cast<uint8_t>(1 << i));
-        const Expr part = cast<uint32_t>(byte) << cast<uint32_t>(b);
-        word = word.defined() ? word | part : part;
-    }
-    return word;
-}
-
 void Contraction::merge_into_c(Expr part) {
-    if (packs_bits())
-        part = cast(type, part != 0);
-    // Nothing is read before the first block: no pass to initialise the result.
-    const Expr first = (packs_bits() && is_one_block()) || Expr(blocks) == 0; // a schedule specialises on the former
+    const Expr first = Expr(blocks) == 0; // nothing is read before: no pass to initialise the result
     if (carries()) {
         // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
         // an earlier one.
@@ -71,9 +56,9 @@ void Contraction::merge_into_c(Expr part) {
         c(j, i, batch) = carried(j, i, batch)[1];
         (*winner)(j, i, batch) = carried(j, i, batch)[0];
     } else {
-        c(j, i, batch) = undef(type);
-        const Expr before = select(first, product.init(type)[0], c(j, i, batch));
-        c(j, i, batch) = product.merge({before}, {std::move(part)})[0];
+        c(j, i, batch) = undef(result);
+        const Expr before = select(first, product.init(result)[0], c(j, i, batch));
+        c(j, i, batch) = product.merge({before}, {part_of_result(std::move(part))})[0];
     }
     merge_stage = 0;
     finish_c(carries() ? 0 : 1);
@@ -125,8 +110,8 @@ void Contraction::whole() {
         a_rows(k, i, batch) = lowering->operand(a(k, i, batch), a_maximum(i, batch));
         b_rows(j, k, batch) = lowering->operand(b(j, k, batch), b_maximum(j, batch));
     } else {
-        a_rows(k, i, batch) = truth(a(k, i, batch));
-        b_rows(j, k, batch) = truth(b(j, k, batch));
+        a_rows(k, i, batch) = left_value(a(k, i, batch));
+        b_rows(j, k, batch) = b(j, k, batch);
     }
     partial(j, i, ko, batch) = product.init(type)[0];
     partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(inside), i, batch),
@@ -135,32 +120,13 @@ void Contraction::whole() {
 }
 
 void Contraction::tiled(const ContractionTile &tile, int lanes) {
-    if (algebra.bit_packed()) {
-        element = UInt(word_bits);
-        steps = (depth + word_bits - 1) / word_bits;
-    }
     define_order();
     const int tile_rows = tile.rows, tile_columns = tile.vectors * lanes;
     // Clamped reads: an edge tile computes duplicates that the guarded store drops.
     const Expr row = likely(min(i, rows - 1)), column = likely(min(jo * tile_columns + ji, columns - 1));
-    if (packs_bits()) {
-        const Expr ones = cast<uint8_t>(255), none = cast<uint8_t>(0);
-        a_bits(k, bit, i, batch) = select(a(packed_k(), row, batch) != 0, ones, none);
-        b_bits(ji, bit, k, jo, batch) = select(b(column, packed_k(), batch) != 0, ones, none);
-        a_rows(k, i, batch) = word_of([&](int bit) { return a_bits(k, bit, i, batch); });
-        b_panel(ji, k, jo, batch) = word_of([&](int bit) { return b_bits(ji, bit, k, jo, batch); });
-    } else if (lowering) {
-        define_maxima();
-        a_rows(k, i, batch) = lowering->operand(a(k, row, batch), a_maximum(row, batch));
-        // The clamped reads on their own: inside a select's condition they would defeat the loop's partition.
-        b_inside(ji, k, jo, batch) = b(column, k, batch);
-        maximum_inside(ji, jo, batch) = b_maximum(column, batch);
-        b_panel(ji, k, jo, batch) = lowering->operand(b_inside(ji, k, jo, batch), maximum_inside(ji, jo, batch));
-    } else {
-        a_rows(k, i, batch) = a(k, row, batch);
-        b_panel(ji, k, jo, batch) = b(column, k, batch);
-    }
-    partial(ji, ii, jo, io, ko, batch) = product.init(element)[0];
+    a_rows(k, i, batch) = a(k, row, batch);
+    b_panel(ji, k, jo, batch) = b(column, k, batch);
+    partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
     if (at)
         at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
     partial(ji, ii, jo, io, ko, batch) =
@@ -191,7 +157,7 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     // Whole groups of unrolled steps, then the rest: a test in the unrolled loop would cost more than the loop.
     const int unroll = tile.unroll_k;
     p.groups = RDom(0, unroll, 0, block_length() / unroll, "groups" + p.suffix);
-    p.groups.where(p.groups[1] * unroll + unroll <= steps - ko * block_length());
+    p.groups.where(p.groups[1] * unroll + unroll <= depth - ko * block_length());
     p.rest = RDom(0, unroll - 1, "rest" + p.suffix);
     p.rest.where(p.rest < steps_of_block() % unroll);
 
@@ -234,7 +200,7 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     }
 
     p.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
-    const Expr block_begin = ko * block_length(), block_end = min(block_begin + block_length(), steps);
+    const Expr block_begin = ko * block_length(), block_end = min(block_begin + block_length(), depth);
     const auto accumulate = [&](const Expr &step_of_k) {
         const Expr at_k = unsafe_promise_clamped(step_of_k, block_begin, block_end - 1);
         p.partial(ji, ii, jo, io, ko, batch) =
@@ -251,8 +217,8 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     const Expr panel = edge ? in_panel / width : Expr(p.tiles[2]);
     const Expr column = edge ? first + in_panel : panel * width + in_panel;
     const Expr part = p.partial(edge ? in_panel % width : in_panel, i % p.rows, panel, i / p.rows, at_block, batch);
-    const Expr before = choose(at_block == 0, product.init(type)[0], c(column, i, batch));
-    Expr value = product.merge({before}, {part})[0];
+    const Expr before = choose(at_block == 0, product.init(result)[0], c(column, i, batch));
+    Expr value = product.merge({before}, {part_of_result(part)})[0];
     if (!lowering && !algebra.finalize_is_identity())
         value = choose(at_block == n_blocks - 1, algebra.finalize({value}), value);
     c(column, i, batch) = value;
@@ -263,7 +229,7 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
     define_order();
     if (lowering)
         define_maxima();
-    c(j, i, batch) = undef(type);
+    c(j, i, batch) = undef(result);
     add_panel(tile, lanes, tile.vectors, false);
     for (int vectors = 1; vectors <= tile.vectors; ++vectors)
         add_panel(tile, lanes, vectors, true);
@@ -273,7 +239,7 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
 void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
     define_order();
     const Expr items = c.output_buffer().dim(2).extent();
-    c(j, i, batch) = undef(type);
+    c(j, i, batch) = undef(result);
     // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
     // where it computes fewer twice, and one of several vectors, of which four rows keep the machine busy, where few.
     const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
@@ -301,11 +267,23 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         const Expr mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher;
         higher = higher || fits_rows(tile.rows, tile.columns);
         const int width = tile.columns, height = tile.rows;
-        s.tiles = RDom(0, width, 0, height, 0, (rows + height - 1) / height, 0, (columns + width - 1) / width, 0,
-                       select(mine, items, 0), "tiles" + suffix);
+        const Expr row_tiles = (rows + height - 1) / height, column_tiles = (columns + width - 1) / width;
+        const Expr my_items = select(mine, items, 0);
+        // From the inside: a panel of B stays in the first-level cache or the second.
+        Expr row_tile, item;
+        if (algebra.bit_packed()) { // of any size: blocks of rows on threads
+            constexpr int block = 16;
+            s.tiles = RDom(0, width, 0, height, 0, block, 0, column_tiles, 0, (row_tiles + block - 1) / block, 0,
+                           my_items, "tiles" + suffix);
+            row_tile = s.tiles[4] * block + s.tiles[2], item = s.tiles[5];
+            s.tiles.where(row_tile < row_tiles);
+        } else {
+            s.tiles = RDom(0, width, 0, height, 0, row_tiles, 0, column_tiles, 0, my_items, "tiles" + suffix);
+            row_tile = s.tiles[2], item = s.tiles[4];
+        }
         s.merges = RDom(0, n_blocks, "merges" + suffix);
         s.inside = RDom(0, block_length(), "inside" + suffix);
-        s.inside.where(s.inside < steps - ko * block_length());
+        s.inside.where(s.inside < depth - ko * block_length());
         s.total = Func("total" + suffix);
         s.partial = Func("partial" + suffix);
         const auto column = [&](const Expr &o, const Expr &at) {
@@ -316,13 +294,14 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         };
         s.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
         const Expr at_k = clamped_k(s.inside);
-        s.partial(ji, ii, jo, io, ko, batch) = step(s.partial(ji, ii, jo, io, ko, batch), a(at_k, row(io, ii), batch),
-                                                    b(column(jo, ji), at_k, batch), Expr());
+        s.partial(ji, ii, jo, io, ko, batch) =
+            step(s.partial(ji, ii, jo, io, ko, batch), left_value(a(at_k, row(io, ii), batch)),
+                 b(column(jo, ji), at_k, batch), Expr());
         s.total(ji, ii, jo, io, batch) = product.init(type)[0];
         s.total(ji, ii, jo, io, batch) =
             product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
         const RDom &t = s.tiles;
-        Expr value = algebra.finalize({s.total(t[0], t[1], t[3], t[2], t[4])});
+        Expr value = part_of_result(algebra.finalize({s.total(t[0], t[1], t[3], row_tile, item)}));
         if (poisons_in_tiles()) {
             const Expr none = zero(UInt(type.bits()));
             s.nan_k = RDom(0, depth, "nan_k" + suffix);
@@ -333,10 +312,10 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             s.column_nan(ji, jo, batch) = none;
             s.column_nan(ji, jo, batch) =
                 max(s.column_nan(ji, jo, batch), exact::magnitude_bits(b(column(jo, ji), s.nan_k, batch)));
-            const Expr largest = max(s.row_nan(t[1], t[2], t[4]), s.column_nan(t[0], t[3], t[4]));
+            const Expr largest = max(s.row_nan(t[1], row_tile, item), s.column_nan(t[0], t[3], item));
             value = select(exact::is_nan_of_bits(largest), exact::quiet_nan(type), value);
         }
-        c(column(t[3], t[0]), row(t[2], t[1]), t[4]) = value;
+        c(column(t[3], t[0]), row(row_tile, t[1]), item) = value;
         smalls.push_back(s);
     }
     finish_c(static_cast<int>(smalls.size()));

@@ -41,8 +41,8 @@ struct ContractionSmall {
     SmallTile tile;
     Func total, partial;      // over all blocks of k, one block's reduction
     Func row_nan, column_nan; // of a row of A, a column of B: the largest magnitude, as bits
-    RDom tiles;               // (column, row, tile of rows, tile of columns, item of the batch)
-    RDom merges, inside;      // blocks of k, k inside a block
+    RDom tiles;          // (column, row, tile of rows, tile of columns, [block of tiles of rows,] item of the batch)
+    RDom merges, inside; // blocks of k, k inside a block
     RDom nan_k;
     int merge_stage = 0; // of c
 };
@@ -74,7 +74,7 @@ public:
 
     // One accumulator at a time: the reference.
     void whole();
-    // The accumulators of a tile at a time, operands packed.
+    // The accumulators of a tile at a time, operands packed; no lowering.
     void tiled(const ContractionTile &tile, int lanes);
     // The same where tiles of whole vectors need no guard: full panels of columns, then one narrower panel.
     void panelled(const ContractionTile &tile, int lanes);
@@ -89,8 +89,8 @@ public:
     Func c;
     std::optional<Func> winner;
     const Expr rows, columns, depth;
-    const Type type; // of the arrays
-    Type element;    // of the operands and accumulators in the inner loop; tiled() packs truth values into words
+    const Type type;         // of the operands
+    const Type result;       // of C: truth values are bytes, also where the operands hold 32 of them in a word
     std::string shape_class; // of the manifest: which of the target's forms is wanted
 
     // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
@@ -98,15 +98,12 @@ public:
 
     // What the two forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
-    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"};        // inside and outside a tile
-    RDom blocks, inside;                                         // blocks of k, k inside a block
-    Func partial{"partial"};                                     // one block's reduction
-    Func a_rows{"a_rows"}, b_panel{"b_panel"};                   // packed operands
-    Var bit{"bit"};                                              // of a word
-    Func a_bits{"a_bits"}, b_bits{"b_bits"};                     // bytes of ones where an element is true
-    Func b_rows{"b_rows"};                                       // whole()'s operands under a lowering, with a_rows
-    Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};         // of a row, of a column
-    Func b_inside{"b_inside"}, maximum_inside{"maximum_inside"}; // of a panel, edges repeated
+    Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
+    RDom blocks, inside;                                  // blocks of k, k inside a block
+    Func partial{"partial"};                              // one block's reduction
+    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
+    Func b_rows{"b_rows"};                                // whole()'s operands under a lowering, with a_rows
+    Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};  // of a row, of a column
     RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
@@ -124,7 +121,6 @@ public:
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
     std::vector<ContractionPanel> panels;                        // of panelled()
     std::vector<ContractionSmall> smalls;                        // of unpacked()
-    Expr is_one_block() const { return n_blocks == 1; }
     int blocks_per_panel() const { return panel_depth() / block_length(); }
     bool poisons_in_tiles() const { return product.drops_nan() && shape_class == "small"; }
 
@@ -139,9 +135,6 @@ public:
     static Expr first_is_strided() { return Halide::Internal::Variable::make(Halide::Int(64), "strided") % 2; }
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
-    bool packs_bits() const { return element != type; }
-    static constexpr int word_bits = 32;
-
 private:
     void define_order();
     void merge_into_c(Expr part);
@@ -150,11 +143,10 @@ private:
     Expr steps_of_block() const;
     Expr clamped_k(Expr inside_block) const;
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
-    Expr truth(Expr value) const;
+    Expr left_value(Expr value) const;
+    Expr part_of_result(Expr part) const;
     void define_maxima();
-    Expr packed_k() const;
 
-    Expr steps;    // length of the reduction in elements
     Expr n_blocks; // of k
 };
 

@@ -44,8 +44,7 @@ protected:
 
     void schedule_with(family::Contraction &f) {
         f.shape_class = shape_class;
-        const Type element = algebra().bit_packed() ? Halide::UInt(f.word_bits) : f.type;
-        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(element));
+        find_row(schedule_named(schedule_name), &ScheduleTable::contraction)(f, lanes(f.type));
         write_facts(f.scratch_bytes);
     }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "bits.h"
 #include "dispatch.h"
 #include "pack.h"
 #include "run.h"
@@ -132,13 +133,20 @@ std::optional<Helper> helper_of(const Call &call, const Variant &variant) {
 
 bool is_product(const Helper &helper) { return !std::strcmp(helper.op, "semiring_matmul"); }
 
+bool is_in_words(const Call &call, const Helper &helper) {
+    return is_product(helper) && call.dtype == DType::u8 && repays_words(helper.arrays);
+}
+
 } // namespace
 
 bool serve_semiring_conv(const Call &call, const Variant &variant, KernelContext &kernel) {
     const std::optional<Helper> helper = helper_of(call, variant);
     if (!helper || (is_product(*helper) && packed_bytes(call))) // then once more, with a compact output
         return false;
-    run_helper(call, variant, helper->op, helper->arrays, kernel);
+    if (is_in_words(call, *helper))
+        multiply_in_words(call, variant, helper->arrays, kernel);
+    else
+        run_helper(call, variant, helper->op, helper->arrays, kernel);
     return true;
 }
 
@@ -146,7 +154,9 @@ int64_t serve_bytes_semiring_conv(const Call &call, const Variant &variant) {
     const std::optional<Helper> helper = helper_of(call, variant);
     if (!helper)
         return not_served;
-    return helper_bytes(call, variant, helper->op, helper->arrays) + (is_product(*helper) ? packed_bytes(call) : 0);
+    const int64_t bytes = is_in_words(call, *helper) ? multiply_in_words_bytes(call, variant, helper->arrays)
+                                                     : helper_bytes(call, variant, helper->op, helper->arrays);
+    return bytes + (is_product(*helper) ? packed_bytes(call) : 0);
 }
 
 } // namespace nitrix

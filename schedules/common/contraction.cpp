@@ -1,6 +1,7 @@
 #include "schedules/common/contraction.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace nitrix {
 
@@ -76,12 +77,19 @@ static void small_lowered_form(family::Contraction &f) {
 void scan_for_maxima(family::Contraction &f, int lanes) {
     const auto tail = TailStrategy::GuardWithIf;
     RVar ko("maximum_ko"), ki("maximum_ki");
-    Var lane("lane");
+    Var lane("lane"), rows("rows_of_task"), columns("columns_of_task");
     f.a_maximum.compute_root();
     Func part = f.a_maximum.update().split(f.maximum_k, ko, ki, lanes, tail).rfactor(ki, lane);
+    // On threads where there are many: on one, the scans cost two threads a tenth of their gain at 1024^3.
+    f.a_maximum.update().specialize(f.rows > 512).split(f.i, rows, f.i, 64, tail).parallel(rows);
     part.compute_at(f.a_maximum, f.i).vectorize(lane).update().vectorize(lane).specialize(f.a_contiguous_in_k);
     f.b_maximum.compute_root().vectorize(f.j, lanes, tail);
-    f.b_maximum.update().reorder(f.j, f.maximum_k, f.batch).vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
+    Stage b_maximum = f.b_maximum.update();
+    Stage many = b_maximum.specialize(f.columns > 512);
+    many.split(f.j, columns, f.j, 256, tail).reorder(f.j, f.maximum_k, columns, f.batch).parallel(columns);
+    b_maximum.reorder(f.j, f.maximum_k, f.batch);
+    for (Stage &stage : {std::ref(many), std::ref(b_maximum)})
+        stage.vectorize(f.j, lanes, tail).specialize(f.b_contiguous_in_j);
 }
 
 // The scans that find NaN in the operands of an algebra whose monoid drops it.
@@ -128,9 +136,11 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         tile.rows = full_tile.vectors >= 4 ? 4 : 2;
         tile.vectors = full_tile.vectors >= 4 ? 3 : 2;
     }
-    const bool guarded =
-        f.carries() || f.at || f.algebra.bit_packed(); // in tiles with a guard, the only form they have
-    if (f.shape_class != "any" && !guarded && !f.lowering)
+    const bool guarded = f.carries() || f.at; // in tiles with a guard, the only form they have
+    // Words of bits are so few that a copy of them never pays (8192 columns of 8192 steps: 1.2 times as long); bytes
+    // are what is too small for words.
+    const bool in_place = f.shape_class != "any" || f.algebra.bit_packed();
+    if (in_place && !guarded && !f.lowering)
         return unpacked_form(f, small_tiles(full_tile, lanes, f.shape_class == "small"), lanes);
     if (f.shape_class == "small")
         return f.lowering ? small_lowered_form(f) : plain_form(f);
@@ -172,32 +182,13 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         .compute_at(merged, jc)
         .partition(f.jo, Partition::Always);
     f.a_rows.compute_at(merged, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
-    if (!f.packs_bits()) {
-        // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
-        f.a_rows.specialize(f.a_contiguous_in_k);
-        // Neighbours in i share cache lines: meet them before the lines are gone.
-        f.a_rows.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
-    }
-    if (!f.packs_bits() && !f.lowering) {
-        f.b_panel.specialize(f.b_contiguous_in_j);
-        Var ko("packed_ko"), ki("packed_ki");
-        f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
-    }
-    if (f.packs_bits()) {
-        Var several("rows_of_a_task");
-        f.a_rows.compute_at(f.c, f.blocks)
-            .split(f.i, several, f.i, 16, tail)
-            .parallel(several); // small, costly to make
-        // Unit strides get loads of their own: gathered, packing takes twice as long as the product (1024^3).
-        f.a_bits.bound(f.bit, 0, f.word_bits).compute_at(f.a_rows, f.i).vectorize(f.k, 2 * lanes, tail);
-        f.a_bits.specialize(f.a_contiguous_in_k);
-        merged.update(f.merge_stage).specialize(f.is_one_block()); // then nothing of C is read
-        f.b_bits.bound(f.ji, 0, tile_columns)
-            .bound(f.bit, 0, f.word_bits)
-            .compute_at(f.b_panel, f.k)
-            .vectorize(f.ji, tile_columns)
-            .specialize(f.b_contiguous_in_j);
-    }
+    // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
+    f.a_rows.specialize(f.a_contiguous_in_k);
+    // Neighbours in i share cache lines: meet them before the lines are gone.
+    f.a_rows.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
+    f.b_panel.specialize(f.b_contiguous_in_j);
+    Var ko("packed_ko"), ki("packed_ki");
+    f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
     f.partial.bound(f.ji, 0, tile_columns)
         .bound(f.ii, 0, tile.rows)
         .bound_extent(f.jo, 1)
@@ -224,37 +215,22 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
             .vectorize(f.ji, lanes)
             .unroll(f.ji)
             .unroll(f.ii);
-    if (f.lowering) {
-        scan_for_maxima(f, lanes);
-        // An exp for each element: once, on all threads.
-        f.a_rows.compute_at(f.c, f.blocks).parallel(f.i, 16, tail); // shifted inwards, few rows would start below 0
-        f.b_panel.parallel(f.jo);
-        f.b_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.k).vectorize(f.ji, lanes).unroll(f.ji);
-        f.b_inside.specialize(f.b_contiguous_in_j);
-        f.maximum_inside.bound(f.ji, 0, tile_columns).compute_at(f.b_panel, f.jo).vectorize(f.ji, lanes);
-    }
     if (f.finalize_stage >= 0)
         f.c.update(f.finalize_stage).vectorize(f.j, lanes, tail).parallel(f.i);
     if (f.poison_stage >= 0)
         scan_for_nan(f, lanes);
 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
-    const Expr steps = f.packs_bits() ? (k + (f.word_bits - 1)) / f.word_bits : k;
-    const Expr size = cast<int64_t>(f.element.bytes()), depth = min(steps, f.block);
+    const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, f.block);
     const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
     const int row_block = std::max(1, tile.row_block / tile.rows) * tile.rows;
     const int column_block = std::max(1, tile.column_block / tile_columns) * tile_columns;
-    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows, padded_depth = (depth + 15) / 16 * 16;
-    // Each thread packs its own block of rows; where packing is costly, all threads pack all rows once.
-    const bool all_rows = f.lowering || f.packs_bits();
-    const Expr copies = all_rows ? cast<int64_t>(1) : min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
-    const Expr a_block = size * padded_depth * (all_rows ? rows : min(rows, row_block));
-    const Expr a_bits = f.packs_bits() ? f.shape_threads() * (f.word_bits * padded_depth) : cast<int64_t>(0);
-    const Expr b_bits = cast<int64_t>(f.packs_bits() ? f.word_bits * tile_columns : 0);
+    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
+    // Each thread packs its own block of rows.
+    const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
+    const Expr a_block = size * ((depth + 15) / 16 * 16) * min(rows, row_block);
     const Expr b_panel = size * depth * min(columns, column_block);
-    const Expr inside = f.lowering ? f.shape_threads() * (4 * size * tile_columns) : cast<int64_t>(0);
-    const Expr packed = b_panel + b_bits + copies * a_block + a_bits + inside;
-    f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f) + carried_bytes(f));
+    f.scratch_bytes = simplify(max(b_panel + copies * a_block, nan_scan_bytes(f)) + carried_bytes(f));
 }
 
 } // namespace nitrix

@@ -17,14 +17,18 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
             stage.vectorize(f.ji, vector);
         stage.unroll(f.ji).unroll(f.ii);
     };
-    const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[2], panel = s.tiles[3], item = s.tiles[4];
+    const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[2], panel = s.tiles[3];
+    const RVar item = s.tiles[s.tiles.dimensions() - 1];
     Stage c = f.c.update(s.merge_stage);
-    c.allow_race_conditions();                 // what two tiles write is the same
-    c.reorder(column, row, tile, panel, item); // a panel of B stays in the second-level cache
+    c.allow_race_conditions(); // what two tiles write is the same
     if (vector > 1)
         c.vectorize(column, vector);
     c.unroll(column).unroll(row).parallel(item);
     c.partition(panel, Partition::Never).partition(tile, Partition::Never).partition(item, Partition::Never);
+    if (s.tiles.dimensions() > 5) {
+        const RVar row_block = s.tiles[4];
+        c.parallel(row_block).partition(row_block, Partition::Never);
+    }
     accumulators(s.total).compute_at(f.c, tile);
     whole_tile(s.total);
     s.total.update().reorder(f.ji, f.ii, s.merges).partition(s.merges, Partition::Never);

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-DTYPES = ("float32", "float64", "int32", "int64", "uint8", "float16", "bfloat16")
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "float16", "bfloat16", "uint32")
 STORAGE = ("float16", "bfloat16")  # what runtime/storage.cpp widens to float32 and narrows
 FAMILIES = (
     "contraction",
@@ -22,11 +22,12 @@ FAMILIES = (
 )
 ROLES = ("input", "structure", "output", "state", "residual")
 INPUT_ROLES = ("input", "structure")
-SHAPE_FUNCTIONS = ("convolution", "edge_aggregate", "nearest", "window")
+SHAPE_FUNCTIONS = ("bits", "convolution", "edge_aggregate", "nearest", "window")
 # What runtime/shapes has, and the numbers that it derives from the attributes for the kernel, outermost axis first.
 DERIVED_DIMS = {
     "convolution": tuple(f"{n}{axis}" for n in ("stride", "dilation", "before") for axis in range(3)),
     "nearest": (),
+    "bits": (),
 }
 ATTRIBUTE_TYPES = ("int", "float", "string", "ints")
 NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")

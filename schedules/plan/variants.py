@@ -10,7 +10,7 @@ from .targets import Target
 
 SHORT = {
     "float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "uint8": "u8", "float16": "f16",
-    "bfloat16": "bf16",
+    "bfloat16": "bf16", "uint32": "u32",
 }  # fmt: skip
 
 

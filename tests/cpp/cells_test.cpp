@@ -40,8 +40,6 @@ struct Arguments {
         make(algebra, dtype, Layout::rows);
     }
     void make(int algebra, DType dtype, Layout layout) {
-        static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1},   {kDLInt, 64, 1},
-                                           {kDLUInt, 8, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}};
         strides.resize(shapes.size());
         tensors.resize(shapes.size());
         pointers.clear();
@@ -63,7 +61,7 @@ struct Arguments {
             tensors[i] = {nullptr,
                           {kDLCPU, 0},
                           static_cast<int32_t>(rank),
-                          types[static_cast<int>(own)],
+                          samples::dl_type(own),
                           shapes[i].data(),
                           strides[i].data(),
                           0};

@@ -254,6 +254,23 @@ TEST(Nearest, GivesValuesAndColumns) {
               NITRIX_ERROR_TYPE);
 }
 
+TEST(Bits, ProductsOfWordsAreThoseOfBytes) {
+    Array<std::uint8_t> a({3, 70}), b({70, 5});
+    for (std::int64_t k = 0; k < 70; ++k) {
+        a(k % 3, k) = k % 7 == 0 ? 4 : 0; // any byte but 0 is true
+        b(k, k % 5) = k % 4 == 0;
+    }
+    const Array<std::uint32_t> left = nitrix::semiring::pack_bits(a), right = nitrix::semiring::pack_bits(b, -2);
+    EXPECT_EQ(left.shape(), (Shape{3, 3}));
+    EXPECT_EQ(right.shape(), (Shape{3, 5}));
+    EXPECT_EQ(left(0, 0), (1U << 0) | (1U << 21));
+    const Array<std::uint8_t> words = nitrix::semiring::matmul_bits(left, right);
+    const Array<std::uint8_t> bytes = nitrix::semiring::matmul(a, b, nitrix::Boolean{});
+    EXPECT_EQ(words.shape(), (Shape{3, 5}));
+    EXPECT_EQ(std::vector<int>(words.begin(), words.end()), std::vector<int>(bytes.begin(), bytes.end()));
+    EXPECT_EQ(status_of([&] { nitrix::semiring::pack_bits(a, 0); }), NITRIX_ERROR_VALUE);
+}
+
 TEST(Paths, PowerAndClosure) {
     const float inf = std::numeric_limits<float>::infinity();
     const Array<float> edges({3, 3}, {inf, 2, inf, inf, inf, 5, 1, inf, inf});

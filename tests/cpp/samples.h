@@ -65,6 +65,13 @@ inline unsigned char draw_byte(Kind kind, std::mt19937_64 &rng) {
     return 0;
 }
 
+inline DLDataType dl_type(nitrix::DType dtype) {
+    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1},    {kDLInt, 64, 1},
+                                       {kDLUInt, 8, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}, {kDLUInt, 32, 1}};
+    static_assert(sizeof types / sizeof *types == nitrix::n_dtypes);
+    return types[static_cast<int>(dtype)];
+}
+
 // Elements of one dtype, with the DLTensor that describes them.
 class Tensor {
 public:
@@ -86,6 +93,11 @@ public:
             } else if (dtype_ == nitrix::DType::i32) {
                 const int32_t index = static_cast<int32_t>(rng() % 12) - 1; // -1: none
                 std::memcpy(&bytes[4 * i], &index, 4);
+            } else if (dtype_ == nitrix::DType::u32) { // whose bits are as dense as truth values in bytes
+                uint32_t word = 0;
+                for (int bit = 0; bit < 32; ++bit)
+                    word |= static_cast<uint32_t>(draw_byte(kind, rng) != 0) << bit;
+                std::memcpy(&bytes[4 * i], &word, 4);
             } else {
                 bytes[i] = draw_byte(kind, rng);
             }
@@ -101,12 +113,10 @@ public:
     }
     nitrix::DType dtype() const { return dtype_; }
     DLTensor view() {
-        static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLInt, 32, 1},   {kDLInt, 64, 1},
-                                           {kDLUInt, 8, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}};
         return {bytes.data(),
                 {kDLCPU, 0},
                 static_cast<int32_t>(shape.size()),
-                types[static_cast<int>(dtype_)],
+                dl_type(dtype_),
                 shape.data(),
                 strides.empty() ? nullptr : strides.data(),
                 0};

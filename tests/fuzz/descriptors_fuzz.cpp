@@ -95,8 +95,9 @@ struct Array {
 };
 
 void describe(Array &a, Bytes &in, bool output) {
-    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1}, {kDLUInt, 8, 1},   {kDLBool, 8, 1},
-                                       {kDLInt, 32, 1},   {kDLInt, 64, 1},   {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}};
+    static const DLDataType types[] = {{kDLFloat, 32, 1}, {kDLFloat, 64, 1},  {kDLUInt, 8, 1},
+                                       {kDLBool, 8, 1},   {kDLInt, 32, 1},    {kDLInt, 64, 1},
+                                       {kDLFloat, 16, 1}, {kDLBfloat, 16, 1}, {kDLUInt, 32, 1}};
     const uint8_t kind = in.next();
     a.tensor.ndim = kind < 200 ? 2 + kind % 3 : kind < 250 ? kind % 20 : in.raw<int32_t>();
     for (int d = 0; d < 20; ++d) {
@@ -106,7 +107,7 @@ void describe(Array &a, Bytes &in, bool output) {
     a.tensor.shape = in.next() == 255 ? nullptr : a.shape;
     a.tensor.strides = in.next() < 128 ? nullptr : a.strides;
     const uint8_t type = in.next();
-    a.tensor.dtype = type < 240 ? types[type % 8 % (type < 200 ? 1 : 8)] : in.raw<DLDataType>();
+    a.tensor.dtype = type < 240 ? types[type % 9 % (type < 200 ? 1 : 9)] : in.raw<DLDataType>();
     const uint8_t device = in.next();
     const int32_t code = device < 240 ? kDLCPU : device;
     std::memcpy(&a.tensor.device, &code, sizeof code);

@@ -109,7 +109,7 @@ def test_variants_have_stable_ids_and_naive_is_always_there(tmp_path, root):
 def test_an_algebra_takes_the_dtypes_it_is_defined_on(tmp_path, root):
     facts = discover_algebras(root / "generators/algebra")
     dtypes = {name: f.dtypes for name, f in facts.items()}
-    assert dtypes["boolean"] == ("uint8",) and dtypes["real"] == ("float32", "float64")
+    assert dtypes["boolean"] == ("uint8", "uint32") and dtypes["real"] == ("float32", "float64")
     assert {name for name, f in facts.items() if f.components > 1} == {"log"}
     text = GOOD.replace('["real"]', '["real", "boolean"]').replace('["float32"]', '["float32", "uint8"]')
     targets = discover(root / "schedules", "x86-64")
@@ -244,7 +244,11 @@ def test_the_entries_of_the_documentation_are_valid(tmp_path, root):
     ("old", "new", "message"),
     [
         ("ranks = [1, 2, 3]", "", r"uses \*spatial but lacks 'ranks'"),
-        ('shape_function = "convolution"', 'shape_function = "warp"', r"got 'warp'; write one of 'convolution'"),
+        (
+            'shape_function = "convolution"',
+            'shape_function = "warp"',
+            r"got 'warp'; write one of 'bits', 'convolution'",
+        ),
         ('dims = "*out, c_out", ', "", r"argument 'y': lacks 'dims'"),
         ('shape_function = "convolution"', "", r"needs one of 'shape' and 'shape_function'"),
         ("min = 1, doc", "min = 1, dok", r"an attribute lacks 'doc'"),

@@ -12,6 +12,8 @@ INPUT_ROLES = ("input", "structure")
 def _op(entry: Mapping[str, Any]) -> _nitrix.Op:
     inputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] in INPUT_ROLES]
     outputs = [(a["name"], a["dims"], a["dtype"]) for a in entry["arguments"] if a["role"] not in INPUT_ROLES]
+    # Bytes that are not the call's dtype are truth values.
+    outputs = [(name, dims, "bool" if dtype == "uint8" else dtype) for name, dims, dtype in outputs]
     # An op over algebras takes its algebra as one more attribute.
     attributes = ["semiring"] * bool(entry["algebras"]) + [a["name"] for a in entry["attributes"]]
     optional = [a["name"] for a in entry["arguments"] if a["optional"]]

@@ -64,12 +64,14 @@ __all__ = [
     "semiring_ell_rmatvec",
     "semiring_matmul",
     "semiring_matmul_argmax",
+    "semiring_matmul_bits",
     "semiring_matmul_carry",
     "semiring_matmul_finalize",
     "semiring_matmul_merge",
     "semiring_matmul_partial",
     "semiring_matmul_vjp",
     "semiring_nearest",
+    "semiring_pack_bits",
     "semiring_power",
     "semiring_ragged_matmul",
     "semiring_ragged_rmatvec",
@@ -166,6 +168,91 @@ def reference_semiring_matmul(A: Array, B: SupportsDLPack, *, semiring: Semiring
     """:func:`semiring_matmul` by the naive variant: the same bits, from the shortest path through the code."""
     product: Array = _matmul((A, B), (algebra_name(semiring),), None, "naive", 0, None, None)
     return product
+
+
+_pack_bits: Callable[..., Any] = OPS["semiring_pack_bits"].call
+_matmul_bits: Callable[..., Any] = OPS["semiring_matmul_bits"].call
+
+
+def semiring_pack_bits(
+    x: Array,
+    axis: Literal[-1, -2] = -1,
+    *,
+    semiring: Semiring | str = "boolean",
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """Truth values 32 to a word, as :func:`semiring_matmul_bits` takes them.
+
+    Bit b of word w is entry 32 w + b along the axis, and bits behind the last entry are 0: the bytes of
+    ``numpy.packbits(x, axis, bitorder="little")``, four to a word.
+
+    Parameters
+    ----------
+    x : (..., m, n)
+        bool, or uint8 of which any but 0 is true. Any strides.
+    axis
+        -1 packs rows, for a left operand; -2 packs columns, for a right one.
+    semiring
+        BOOLEAN, the one algebra of truth values.
+    backend, threads, mode
+        As for :func:`semiring_matmul`.
+    out
+        The array that receives the words, if given.
+
+    Returns
+    -------
+    (..., m, ceil(n / 32)) or (..., ceil(m / 32), n), uint32
+        Of the kind of x.
+
+    Raises
+    ------
+    As :func:`semiring_matmul`; ValueError also for another axis.
+    """
+    return _pack_bits((x,), (algebra_name(semiring), axis), out, backend, threads, None, mode)  # type: ignore[no-any-return]
+
+
+def semiring_matmul_bits(
+    A: Array,
+    B: SupportsDLPack,
+    *,
+    semiring: Semiring | str = "boolean",
+    backend: str = "auto",
+    out: SupportsDLPack | None = None,
+    threads: int = 0,
+    variant: str | None = None,
+    mode: Literal["off", "on", "verify"] | None = None,
+) -> Array:
+    """BOOLEAN's product of packed operands: ``C[..., i, j] = any over w of A[..., i, w] & B[..., w, j]``.
+
+    ``semiring_matmul_bits(semiring_pack_bits(X), semiring_pack_bits(Y, -2))`` is
+    ``semiring_matmul(X, Y, semiring=BOOLEAN)``, which packs both in every call.
+
+    Parameters
+    ----------
+    A : (..., m, w)
+    B : (..., w, n)
+        uint32, 32 steps of the reduction in a word: bit b of word w is step 32 w + b. Behind the last step the bits of
+        A or those of B must be 0. Leading dimensions broadcast. Any strides.
+    semiring
+        BOOLEAN, the one algebra of truth values.
+    out : (..., m, n)
+        The array that receives the result, if given: bool.
+    backend, threads, variant, mode
+        As for :func:`semiring_matmul`.
+
+    Returns
+    -------
+    (..., m, n), bool
+        Of the kind of A.
+
+    Raises
+    ------
+    As :func:`semiring_matmul`.
+    """
+    return _matmul_bits((A, B), (algebra_name(semiring),), out, backend, threads, variant, mode)  # type: ignore[no-any-return]
 
 
 _argmax: Callable[..., Any] = OPS["semiring_matmul_argmax"].call

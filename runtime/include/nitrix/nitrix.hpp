@@ -481,6 +481,34 @@ Array<typename A::value_type> matmul(const A &a, const B &b, const Algebra &alge
     return c;
 }
 
+/// Truth values, bool or bytes, 32 to a word along the last axis (-1: rows, for a left operand) or the one before it
+/// (-2: columns, for a right one). Bit b of word w is entry 32 w + b.
+template <class X> Array<std::uint32_t> pack_bits(const X &x, std::int64_t axis = -1, const Options &options = {}) {
+    static_assert(sizeof(typename X::value_type) == 1, "nitrix: truth values are bool or std::uint8_t");
+    Shape shape = x.shape();
+    if (shape.size() >= 2 && (axis == -1 || axis == -2)) { // what else there may be is refused below
+        std::int64_t &size = shape[shape.size() + static_cast<std::size_t>(axis)];
+        size = (size + 31) / 32;
+    }
+    Array<std::uint32_t> words(shape);
+    const DLTensor x_tensor = x.dltensor();
+    DLTensor tensor = words.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_pack_bits(&x_tensor, &tensor, detail::c_string(Boolean::name), axis, &c_options));
+    return words;
+}
+
+/// The product over Boolean of words of truth values: C[i, j] = whether any A[i, w] & B[w, j] has a bit.
+template <class A, class B> Array<std::uint8_t> matmul_bits(const A &a, const B &b, const Options &options = {}) {
+    Array<std::uint8_t> c(detail::matmul_shape(a.shape(), b.shape()));
+    const DLTensor a_tensor = a.dltensor();
+    const DLTensor b_tensor = b.dltensor();
+    DLTensor c_tensor = c.dltensor();
+    const nitrix_options c_options = options.get();
+    check(nitrix_semiring_matmul_bits(&a_tensor, &b_tensor, &c_tensor, detail::c_string(Boolean::name), &c_options));
+    return c;
+}
+
 /// Scratch bytes that the product would allocate at most; nothing is computed.
 template <class A, class B, class C, class Algebra>
 std::size_t matmul_workspace_size(const A &a, const B &b, C &&c, const Algebra &algebra, const Options &options = {}) {

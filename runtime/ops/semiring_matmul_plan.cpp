@@ -1,7 +1,9 @@
-// A long REAL product is summed in slices of k, each a product of its own: the error of a sum grows with the number of
-// terms on every level, so three short levels (steps, blocks, slices) beat two.
+// What serves a product beside its own kernel. A long REAL product is summed in slices of k, each a product of its own:
+// the error of a sum grows with the number of terms on every level, so three short levels (steps, blocks, slices) beat
+// two. One of truth values packs its operands into words.
 #include <algorithm>
 
+#include "bits.h"
 #include "dispatch.h"
 #include "pack.h"
 #include "run.h"
@@ -49,11 +51,12 @@ int64_t slice_bytes(const Call &call) {
     return bytes;
 }
 
-} // namespace
+// The plain variants are what all forms are compared with.
+bool is_in_words(const Call &call, const Variant &variant) {
+    return call.dtype == DType::u8 && targets[variant.target].priority > 0 && repays_words(call.arrays);
+}
 
-bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelContext &kernel) {
-    if (!is_sliced(call) || packed_bytes(call)) // then once more, with compact outputs
-        return false;
+void multiply_in_slices(const Call &call, const Variant &variant, KernelContext &kernel) {
     const Scratch memory(kernel, slice_bytes(call));
     const Array &sum = call.arrays[C], product = product_of_slice(call, memory.data());
     for (int64_t first = 0; first < call.dims[1]; first += slice) {
@@ -71,16 +74,29 @@ bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelConte
             run_helper(call, variant, "semiring_matmul_merge", arrays, kernel);
         }
     }
+}
+
+} // namespace
+
+bool serve_semiring_matmul(const Call &call, const Variant &variant, KernelContext &kernel) {
+    const bool sliced = is_sliced(call);
+    if ((!sliced && !is_in_words(call, variant)) || packed_bytes(call)) // then once more, with compact outputs
+        return false;
+    if (sliced)
+        multiply_in_slices(call, variant, kernel);
+    else
+        multiply_in_words(call, variant, call.arrays, kernel);
     return true;
 }
 
 int64_t serve_bytes_semiring_matmul(const Call &call, const Variant &variant) {
-    if (!is_sliced(call))
+    const bool in_words = is_in_words(call, variant);
+    if (!in_words && !is_sliced(call))
         return not_served;
-    int64_t bytes = kernel_bytes(variant, call);
+    int64_t bytes = in_words ? multiply_in_words_bytes(call, variant, call.arrays) : kernel_bytes(variant, call);
     if (bytes < 0)
         return INT64_MAX;
-    for (const int64_t more : {packed_bytes(call), slice_bytes(call)})
+    for (const int64_t more : {packed_bytes(call), in_words ? 0 : slice_bytes(call)})
         if (__builtin_add_overflow(bytes, more, &bytes))
             return INT64_MAX;
     return bytes;
