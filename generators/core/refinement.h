@@ -33,11 +33,13 @@ public:
     Func a_rows{"a_rows"}, b_columns{"b_columns"}; // copies, k innermost, NaN (which equals nothing) behind the end
     Func in_lane{"in_lane"}, found{"found"};       // the smallest match of a lane, and of all
 
+    Expr a_is_dense; // unit stride along k
     // Scratch bytes of one call as a function of the shape, set by the schedule.
     Expr scratch_bytes;
     static Expr shape_rows() { return Contraction::shape_rows(); }
     static Expr shape_columns() { return Contraction::shape_columns(); }
     static Expr shape_depth() { return Contraction::shape_depth(); }
+    static Expr shape_threads() { return Contraction::shape_threads(); }
 
 private:
     Expr first_k() const; // of the block

@@ -90,18 +90,26 @@ void Stencil::add_zone(const std::vector<Var> &at, Pass &pass, const Form &form)
     // of a Func in them, which Halide would leave in the innermost loop.
     const Expr first = tb * per_block, end = first + per_block, row_taps = axes[0].taps;
     const Expr row = (at_tap[2] * axes[1].taps + at_tap[1]) * row_taps, slice = at_tap[2] * (axes[1].taps * row_taps);
-    zone.inside.where(slice + axes[1].taps * row_taps > first && slice < end);
+    zone.one_block = form.calls == Calls::of_one_block;
+    const auto in_block = [&zone](const Expr &test) {
+        if (!zone.one_block)
+            zone.inside.where(test);
+    };
+    in_block(slice + axes[1].taps * row_taps > first && slice < end);
     zone.inside.where(is_inside(2, d, at_tap));
-    zone.inside.where(row + row_taps > first && row < end);
+    in_block(row + row_taps > first && row < end);
     zone.inside.where(is_inside(1, h, at_tap));
-    zone.inside.where(row + at_tap[0] >= first && row + at_tap[0] < end);
+    in_block(row + at_tap[0] >= first && row + at_tap[0] < end);
     zone.partial(of_block) = pass.init;
     const Expr old = zone.partial(exprs(of_block));
     const Expr value = pass.accumulate(old, truth(form.read(channel, at_tap)), form.weigh(channel, at_tap), exprs(at));
     const Expr test = form.valid(at_tap);
     zone.partial(of_block) = test.defined() ? select(test, value, old) : value;
 
-    zone.blocks = RDom(0, (channels + block - 1) / block, 0, (all + per_block - 1) / per_block, name + "_blocks");
+    Expr blocks = (all + per_block - 1) / per_block;
+    if (form.calls != Calls::all)
+        blocks = zone.one_block ? select(blocks == 1, 1, 0) : select(blocks == 1, 0, blocks);
+    zone.blocks = RDom(0, (channels + block - 1) / block, 0, blocks, name + "_blocks");
     if (form.applies.defined())
         zone.blocks.where(form.applies);
     std::vector<Expr> this_block = exprs(at);
@@ -114,18 +122,24 @@ void Stencil::add_zone(const std::vector<Var> &at, Pass &pass, const Form &form)
     zones.push_back(zone);
 }
 
-// Which rows of x hold a NaN: `value` is an element of row (h, d) in lane `c`, `nan_in_row` its step.
-void Stencil::define_nan_rows(Expr value, Expr lanes) {
+// NaN in x and in k: `value` is an element of x in lane `c` of (h, d), a row or a block of rows.
+void Stencil::define_nan_lanes(Expr value, Expr lanes) {
     const Type mask = UInt(type.bits());
-    nan_lane(c, h, d, batch) = Internal::make_zero(mask);
-    nan_lane(c, h, d, batch) = nan_lane(c, h, d, batch) | nan_mask(std::move(value));
+    const Expr magnitude = exact::magnitude_bits(std::move(value));
+    nan_lane(c, h, d, batch) = Internal::make_zero(magnitude.type());
+    nan_lane(c, h, d, batch) = max(nan_lane(c, h, d, batch), magnitude);
     nan_lanes = RDom(0, std::move(lanes), "nan_lanes");
     nan_row(h, d, batch) = Internal::make_zero(mask);
-    nan_row(h, d, batch) = nan_row(h, d, batch) | nan_lane(nan_lanes, h, d, batch);
+    nan_row(h, d, batch) = nan_row(h, d, batch) | cast(mask, exact::is_nan_of_bits(nan_lane(nan_lanes, h, d, batch)));
     nan_in_k = RDom(0, c_out, 0, plane ? Expr(1) : c_in, 0, axes[0].taps, 0, axes[1].taps, 0, axes[2].taps, "nan_in_k");
     nan_k(batch) = Internal::make_zero(mask);
     nan_k(batch) =
         nan_k(batch) | nan_mask(kernel_at(nan_in_k[0], nan_in_k[1], {nan_in_k[2], nan_in_k[3], nan_in_k[4]}));
+}
+
+// Which rows of x hold a NaN; `value` is the element of row (h, d) at step `nan_in_row`.
+void Stencil::define_nan_rows(Expr value, Expr lanes) {
+    define_nan_lanes(std::move(value), std::move(lanes));
     const RDom near(0, axes[1].taps, 0, axes[2].taps, "near");
     const Expr at_h = place_of(axes[1], h, near[0]), at_d = place_of(axes[2], d, near[1]);
     RDom inside = near;
@@ -133,6 +147,26 @@ void Stencil::define_nan_rows(Expr value, Expr lanes) {
     nan_near(h, d, batch) = nan_k(batch);
     nan_near(h, d, batch) =
         nan_near(h, d, batch) | nan_row(promise(at_h, axes[1].size), promise(at_d, axes[2].size), batch);
+}
+
+// Whether the rows of x that a block of y reads, block (h, d) here, hold a NaN.
+void Stencil::define_nan_blocks(const StencilTile &tile, int lanes) {
+    const Expr at[] = {h * tile.rows, d * tile.slices};
+    const int made[] = {tile.rows, tile.slices};
+    Expr reads[2], row[2];
+    for (int i = 0; i < 2; ++i)
+        reads[i] = (min(axes[i + 1].positions, made[i]) - 1) * axes[i + 1].stride +
+                   (axes[i + 1].taps - 1) * axes[i + 1].dilation + 1;
+    nan_in_row = RDom(0, (axes[0].size + lanes - 1) / lanes, 0, reads[0], 0, reads[1], "nan_in_row");
+    for (int i = 0; i < 2; ++i) {
+        const StencilAxis &axis = axes[i + 1];
+        const Expr to = place_of(axis, min(at[i] + made[i], axis.positions) - 1, axis.taps - 1);
+        const Expr place = place_of(axis, at[i], 0) + nan_in_row[i + 1];
+        nan_in_row.where(place <= to && is_in(place, axis.size));
+        row[i] = promise(min(place, to), axis.size);
+    }
+    define_nan_lanes(x_rows(axes[0].before + nan_in_row[0] * lanes + c, row[0], row[1], batch), lanes);
+    nan_near(h, d, batch) = nan_k(batch) | nan_row(h / tile.rows, d / tile.slices, batch);
 }
 
 // Where a NaN among the operands meets an output: looked for only where one is near, at the cost of another reduction.
@@ -220,7 +254,16 @@ void Stencil::rows(const StencilTile &tile, int lanes) {
     const bool exact_padding = algebra.annihilator() && (algebra.drops_nan() || !type.is_float());
     const bool needs_finite_k = algebra.annihilator() && !exact_padding;
     const Expr nothing = exact::constant(type, algebra.annihilator().value_or(0));
-    x_rows(w, h, d, batch) = nothing;
+    // The room around a row of x: what tiles read, and whole vectors where they are searched for NaN.
+    const Expr filled = axes[0].before + axes[0].size;
+    const Expr tiles = (axes[0].positions + width - 1) / width * width + (axes[0].taps - 1) * axes[0].dilation;
+    const Expr searched = axes[0].before + (axes[0].size + lanes - 1) / lanes * lanes;
+    const Expr room = max(poisons() ? max(tiles, searched) : tiles, filled);
+    before_row = RDom(0, axes[0].before, "before_row");
+    after_row = RDom(0, room - filled, "after_row");
+    x_rows(w, h, d, batch) = undef(type);
+    x_rows(before_row, h, d, batch) = nothing;
+    x_rows(filled + after_row, h, d, batch) = nothing;
     x_row = RDom(0, axes[0].size, "x_row");
     x_rows(x_row + axes[0].before, h, d, batch) = truth(x(0, x_row, h, d, batch));
     k_panel(kw, kh, kd, batch) = kernel_at(0, 0, {kw, kh, kd});
@@ -232,7 +275,8 @@ void Stencil::rows(const StencilTile &tile, int lanes) {
     const auto valid = [&](const Tap &at_tap) { return is_inside(0, position, at_tap); };
     const auto always = [](const Tap &) { return Expr(); };
     if (exact_padding) {
-        add_zones(at, {{"interior", Expr(), read, weigh, always}});
+        add_zones(at, {{"few", Expr(), read, weigh, always, Calls::of_one_block},
+                       {"interior", Expr(), read, weigh, always, Calls::of_more}});
     } else {
         const Expr first_w = wo * width - axes[0].before;
         const Expr last_w = first_w + width - 1 + (axes[0].taps - 1) * axes[0].dilation;
@@ -244,11 +288,12 @@ void Stencil::rows(const StencilTile &tile, int lanes) {
             k_is_odd(batch) = k_is_odd(batch) | cast<uint8_t>(exact::is_nan(value - value));
             interior = interior || k_is_odd(batch) == 0;
         }
-        add_zones(at, {{"interior", interior, read, weigh, always}, {"edge", !interior, read, weigh, valid}});
+        add_zones(at, {{"few", interior, read, weigh, always, Calls::of_one_block},
+                       {"interior", interior, read, weigh, always, Calls::of_more},
+                       {"edge", !interior, read, weigh, valid}});
     }
     if (poisons()) {
-        nan_in_row = RDom(0, (axes[0].size + lanes - 1) / lanes, "nan_in_row");
-        define_nan_rows(x_rows(axes[0].before + nan_in_row * lanes + c, h, d, batch), lanes);
+        define_nan_blocks(tile, lanes);
         define_hits(at, {"hits", Expr(), read, weigh, valid});
     }
     const std::vector<Expr> tile_of = {w % width, w / width, h, d, batch};

@@ -38,6 +38,7 @@ struct StencilTile {
     int positions;
     int vectors;
     int unroll_c = 4;
+    int rows = 16, slices = 16; // of y that share one copy of rows of x, for a plane
 };
 
 class Stencil {
@@ -86,11 +87,12 @@ public:
         RDom blocks, inside;
         Func partial, total;
         int merge_stage;
+        bool one_block; // of taps, without the tests of which block a tap belongs to
     };
     std::vector<Zone> zones;
     Func k_panel{"k_panel"}; // the kernel, packed
     Func x_rows{"x_rows"};   // rows of x with room around them
-    RDom x_row;
+    RDom before_row, after_row, x_row;
     Func k_is_odd{"k_is_odd"}; // k has an infinity or a NaN
     // NaN, where the monoid drops it: in a lane of a row of x, in the row, in k, in a row that y's row reads; in a tap.
     Func nan_lane{"nan_lane"}, nan_row{"nan_row"}, nan_k{"nan_k"}, nan_near{"nan_near"}, hits{"hits"};
@@ -118,17 +120,21 @@ private:
     Expr finish(const std::vector<Expr> &at) const;
     void set_passes();
     Expr nan_mask(Expr value) const;
+    void define_nan_lanes(Expr value, Expr lanes);
     void define_nan_rows(Expr value, Expr lanes);
+    void define_nan_blocks(const StencilTile &tile, int lanes);
     Expr channel_of_x(const Expr &channel) const { return by_channel ? Expr(o) : channel; }
     Expr lanes_of_x() const { return by_channel ? c_out : plane ? Expr(1) : c_in; }
     // Tiles of positions along w whose dimensions are `at`, and NaN among the operands.
     void add_tiles(const std::vector<Var> &at, int positions, const std::function<Expr(Expr, const Tap &)> &weigh);
-    // How a zone reads its operands, and where: on tiles to which `applies`, at taps that are `valid`.
+    enum class Calls { all, of_one_block, of_more }; // by the kernel's taps
+    // How a zone reads its operands, and where: on tiles to which `applies`, at taps that are `valid`, in some calls.
     struct Form {
         std::string name;
         Expr applies;
         std::function<Expr(Expr channel, const Tap &)> read, weigh;
         std::function<Expr(const Tap &)> valid;
+        Calls calls = Calls::all;
     };
     // A zone of each form for each pass, whose dimensions are `at`.
     void add_zones(const std::vector<Var> &at, const std::vector<Form> &forms);

@@ -19,6 +19,7 @@ public:
         c.dim(0).set_stride(Expr());
         winner.dim(0).set_stride(Expr());
         family::Refinement f(algebra(), a, b, c, winner, index, m, n, k);
+        f.a_is_dense = a.dim(0).stride() == 1;
         schedule_with(f);
     }
 };

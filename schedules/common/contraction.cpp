@@ -152,6 +152,8 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     RVar panels = f.blocks, blocks("blocks_of_panel");
     Func merged = f.merged();
     if (f.carries()) {
+        if (f.type.bits() == 32)
+            tile.column_block *= 2; // fewer passes over A
         f.c.vectorize(f.j, lanes, tail).parallel(f.i);
         f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
         merged.compute_at(f.c, f.batch);

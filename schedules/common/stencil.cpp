@@ -42,11 +42,19 @@ static void accumulate(family::Stencil &f, family::Stencil::Zone &zone, Var vect
     merge.partition(zone.blocks[0], Partition::Never).partition(zone.blocks[1], Partition::Never);
     if (unroll_c > 1)
         step.unroll(zone.inside[0], unroll_c);
+    if (zone.one_block) // straight code for the kernels met most: loops cost as much as a third of the taps
+        step.specialize(f.axes[0].taps == 3 && f.axes[1].taps == 3 && f.axes[0].dilation == 1)
+            .unroll(zone.inside[1])
+            .unroll(zone.inside[2]);
 }
 
 static void find_nan(family::Stencil &f, Var vector, int width, int lanes, Var row, Var tile) {
     f.nan_lane.compute_at(f.nan_row, f.h).vectorize(f.c, lanes, tail);
-    f.nan_lane.update().reorder(f.c, f.nan_in_row, f.h, f.d).vectorize(f.c, lanes, tail);
+    std::vector<VarOrRVar> order = {f.c};
+    for (int i = 0; i < f.nan_in_row.dimensions(); ++i)
+        order.emplace_back(f.nan_in_row[i]);
+    order.insert(order.end(), {f.h, f.d});
+    f.nan_lane.update().reorder(order).vectorize(f.c, lanes, tail);
     f.nan_k.compute_at(f.y, f.batch);
     f.nan_near.compute_at(f.y, row);
     // The test for a near NaN stays in the innermost loop: as few passes through it as can be.
@@ -181,8 +189,7 @@ static void depthwise(family::Stencil &f, int positions, int lanes) {
 }
 
 static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes) {
-    constexpr int rows = 16, slices = 8; // of y that share one copy of rows of x
-    const int width = tile.vectors * lanes;
+    const int rows = tile.rows, slices = tile.slices, width = tile.vectors * lanes;
     f.rows(tile, lanes);
     Var ho("ho"), hi("hi"), d_o("do"), di("di"), block("block");
     f.y.split(f.w, f.wo, f.wi, width, tail)
@@ -200,8 +207,10 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     f.k_panel.compute_at(f.y, f.batch);
     if (f.k_is_odd.defined())
         f.k_is_odd.compute_at(f.y, f.batch);
-    f.x_rows.compute_at(f.y, block).vectorize(f.w, lanes, TailStrategy::RoundUp);
-    f.x_rows.update().reorder(f.x_row, f.h, f.d).specialize(f.x_is_dense).vectorize(f.x_row, lanes, tail);
+    f.x_rows.compute_at(f.y, block).align_storage(f.w, lanes);
+    f.x_rows.update(0).reorder(f.before_row, f.h, f.d).vectorize(f.before_row, lanes, tail);
+    f.x_rows.update(1).reorder(f.after_row, f.h, f.d).vectorize(f.after_row, lanes, tail);
+    f.x_rows.update(2).reorder(f.x_row, f.h, f.d).specialize(f.x_is_dense).vectorize(f.x_row, lanes, tail);
     for (family::Stencil::Pass &pass : f.passes)
         pass.total.bound(f.wi, 0, width)
             .bound_extent(f.wo, 1)
@@ -229,9 +238,9 @@ static void plane(family::Stencil &f, const family::StencilTile &tile, int lanes
     const Expr copies = min(size_of("threads"), blocks);
     Expr bytes = size * copied * row_length * copies + size * taps + 64;
     if (f.poisons()) {
-        f.nan_row.compute_at(f.y, block);
+        f.nan_row.compute_at(f.y, block).bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
+        f.nan_lane.bound_extent(f.h, 1).bound_extent(f.d, 1).bound_extent(f.batch, 1);
         find_nan(f, f.wi, width, lanes, hi, f.wo);
-        bytes += size * (copied + 64) * copies;
     }
     f.scratch_bytes = simplify(bytes);
 }
