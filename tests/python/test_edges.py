@@ -188,7 +188,17 @@ def mlp_by_parts(at, x, weight, bias, slope, semiring):
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize(
     "shape",
-    [(1, 1, 1, 1, 1), (9, 4, 12, 17, 5), (1300, 3, 1300, 8, 33), (600, 2, 1100, 300, 8), (5, 3, 7, 0, 4)],
+    # The last three: products of rows in tiles of 4 and 2 vectors, and with weights too large for these.
+    [
+        (1, 1, 1, 1, 1),
+        (9, 4, 12, 17, 5),
+        (1300, 3, 1300, 8, 33),
+        (600, 2, 1100, 300, 8),
+        (5, 3, 7, 0, 4),
+        (19, 4, 30, 260, 64),
+        (19, 3, 21, 20, 96),
+        (13, 3, 13, 300, 500),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
