@@ -200,10 +200,19 @@ void edge_mlp(Orchestrator &o, const Call &call) {
 class Gradients {
 public:
     Gradients(Orchestrator &o, const Call &call)
-        : o_(o), call_(call), all_(call, call.arrays[y], 2), nodes_(o, call, true), down_(like(nodes_.own)),
-          dsource_(like(nodes_.source)) {
+        : o_(o), call_(call), all_(call, call.arrays[y], 2), nodes_(o, call, true) {
         const int64_t *const dims = call.dims, one = 1, h = dims[dim_h], part[] = {nodes_.block_rows(), dims[dim_d]},
                              to_x[] = {dims[dim_n], dims[dim_d]}, to_weight[] = {dims[dim_w], h};
+        const int64_t n = dims[dim_n], pair[] = {n, 2 * h}, sums[] = {dims[dim_d], 2 * h};
+        if (dims[dim_m] == n) {
+            both_ = o.scratch(call.dtype, pair, 2);
+            sums_ = o.scratch(call.dtype, sums, 2);
+            down_ = block_of(both_, 0, n, 0, h);
+            dsource_ = block_of(both_, 0, n, h, h);
+        } else {
+            down_ = o.scratch(call.dtype, nodes_.own.shape, 2);
+            dsource_ = o.scratch(call.dtype, nodes_.source.shape, 2);
+        }
         part_ = o.scratch(call.dtype, part, 2);
         one_ = o.scratch(call.dtype, &one, 1);
         if (!o.dry)
@@ -230,8 +239,6 @@ public:
 private:
     // Items of the batch may share an operand, whose gradient is the sum of theirs.
     bool summed() const { return all_.items() > 1; }
-
-    Array like(const Array &matrix) const { return o_.scratch(call_.dtype, matrix.shape, 2); }
 
     template <typename At> void item(const At &at) {
         nodes_.compute(at);
@@ -261,11 +268,19 @@ private:
     }
 
     void to_layer(const Array &nodes, const Array &to_weight, const Array &to_bias) {
-        const int64_t m = call_.dims[dim_m], d = call_.dims[dim_d];
+        const int64_t m = call_.dims[dim_m], d = call_.dims[dim_d], h = call_.dims[dim_h];
         const Array upper = rows_of(to_weight, 0, d), lower = rows_of(to_weight, d, d);
-        multiply(o_, transposed(rows_of(nodes, 0, m)), down_, upper);
-        multiply(o_, transposed(nodes), dsource_, lower);
-        subtract(o_, lower, lower, upper);
+        if (both_.given) {
+            multiply(o_, transposed(nodes), both_, sums_);
+            const Array own_sum = block_of(sums_, 0, d, 0, h), source_sum = block_of(sums_, 0, d, h, h);
+            if (!o_.dry)
+                copy_elements(upper, own_sum);
+            subtract(o_, lower, source_sum, own_sum);
+        } else {
+            multiply(o_, transposed(rows_of(nodes, 0, m)), down_, upper);
+            multiply(o_, transposed(nodes), dsource_, lower);
+            subtract(o_, lower, lower, upper);
+        }
         const int64_t ones[] = {1, m};
         multiply(o_, unread_matrix(one_, ones), down_, repeated(to_bias, 1));
     }
@@ -274,7 +289,8 @@ private:
     const Call &call_;
     const BroadcastSum all_;
     NodeProducts nodes_;
-    const Array down_, dsource_; // gradients of what both ends are given
+    Array down_ = {}, dsource_ = {}; // gradients of what both ends are given,
+    Array both_ = {}, sums_ = {};    // side by side where every node has a row: one product for both
     Array part_, one_, to_x_, to_weight_, to_bias_;
 };
 

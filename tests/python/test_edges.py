@@ -227,7 +227,11 @@ def test_mlp_is_its_parts(dtype, shape, biased, slope, semiring):
 
 @algebra
 @slope
-@pytest.mark.parametrize("shape", [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (5, 3, 7, 0, 4)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (700, 3, 700, 20, 33), (5, 3, 7, 0, 4), (6, 3, 6, 0, 4)],
+    ids=str,
+)
 def test_mlp_gradients_are_those_of_its_parts(shape, slope, semiring):
     """The same bits: gradients of both ends of edges, products of these, for any threads."""
     m, k, n, d, h = shape
