@@ -100,6 +100,8 @@ template <typename Layer> family::GatherProduct layer_by_row(const Algebra &alge
     features(k, f.i, f.batch) = op.x(k, of_row, f.batch);
     weight(f.j, k, f.batch) = op.weight(Halide::unsafe_promise_clamped(f.j, 0, width - 1), k, f.batch);
     f.own.emplace(algebra_named("real"), features, weight, Halide::Func("own"), f.rows, width, depth);
+    // 0, but no constant: LLVM would keep that in the register of one accumulator, and this one in memory.
+    f.own->start = Halide::cast(op.y.type(), Halide::min(f.own_row(f.i, f.batch), 0));
     f.own->whole();
     return f;
 }

@@ -23,8 +23,8 @@ enum { dim_m, dim_k, dim_n, dim_d, dim_w, dim_h };
 constexpr int64_t block_bytes = 1 << 19, least_rows = 512;
 
 // The kernels that make what rows add read all weights for a few rows at a time: from the second-level cache, where
-// more would not stay. Their columns are a multiple of width_step.
-constexpr int64_t most_weight_bytes = 1 << 19, width_step = 16;
+// more would not stay.
+constexpr int64_t most_weight_bytes = 1 << 19;
 
 void check_shapes(const Call &call) {
     const int64_t *const dims = call.dims;
@@ -74,7 +74,13 @@ void multiply(Orchestrator &o, const Array &a, const Array &b, const Array &to) 
     o.call("semiring_matmul", find_algebra("real"), {a, b, to});
 }
 
-int64_t padded_width(const Call &call) { return (call.dims[dim_h] + width_step - 1) / width_step * width_step; }
+// Columns of the weights that such a kernel reads: a multiple of 16, and above that of 32 or 48, since tiles of one
+// vector take twice the time.
+int64_t padded_width(const Call &call) {
+    constexpr int64_t step = 16;
+    const int64_t steps = (call.dims[dim_h] + step - 1) / step;
+    return (steps > 1 && steps % 2 != 0 && steps % 3 != 0 ? steps + 1 : steps) * step;
+}
 
 // What the layer gives to both ends of edges, for one item of the batch at a time.
 class NodeProducts {

@@ -49,7 +49,7 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
             .unroll(ii);
     };
     int vectors = full.vectors;
-    for (; vectors * lanes > f.own_step; vectors /= 2) {
+    for (; vectors * lanes > f.own_step; --vectors) {
         const Expr fits = f.own->columns % (vectors * lanes) == 0;
         in_tiles(own.update(f.own->merge_stage).specialize(fits), vectors);
     }

@@ -188,7 +188,7 @@ def mlp_by_parts(at, x, weight, bias, slope, semiring):
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize(
     "shape",
-    # The last three: products of rows in tiles of 4 and 2 vectors, and with weights too large for these.
+    # The last four: products of rows in tiles of 4, 3 and 2 vectors, and with weights too large for these.
     [
         (1, 1, 1, 1, 1),
         (9, 4, 12, 17, 5),
@@ -197,6 +197,7 @@ def mlp_by_parts(at, x, weight, bias, slope, semiring):
         (5, 3, 7, 0, 4),
         (19, 4, 30, 260, 64),
         (19, 3, 21, 20, 96),
+        (50, 2, 50, 20, 30),
         (13, 3, 13, 300, 500),
     ],
     ids=str,
