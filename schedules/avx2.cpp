@@ -18,10 +18,15 @@ namespace nitrix {
 
 // 5 x 2 accumulators + 5 broadcasts + 1 = 16 registers; 6 x 2 spills (0.64 of the speed), and so does the
 // two-instruction step of the tropical algebras at 3 x 4.
-static void contraction(family::Contraction &f, int lanes) {
-    family::ContractionTile tile = {.rows = 5 - f.algebra.temporaries(), .vectors = 2, .unroll_k = 1};
-    tile.edge_rows[0] = 7 - f.algebra.temporaries();
-    register_tile(f, tile, lanes);
+static family::ContractionTile tile_of(const Algebra &algebra) {
+    const int rows = 5 - algebra.temporaries();
+    return {.rows = rows, .vectors = 2, .unroll_k = 1, .edge_rows = {rows + 2}};
+}
+
+static void contraction(family::Contraction &f, int lanes) { register_tile(f, tile_of(f.algebra), lanes); }
+
+static void gather_product(family::GatherProduct &f, int lanes) {
+    gather_rows(f, tile_of(algebra_named("real")), lanes);
 }
 
 static void stencil(family::Stencil &f, int lanes) {
@@ -31,7 +36,7 @@ static void stencil(family::Stencil &f, int lanes) {
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
 
 static const ScheduleTable avx2 = {"avx2",        &naive_schedule, contraction, stream_tiles, search_blocks,
-                                   whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+                                   whole_vectors, gather_product,  dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(avx2);
 
 } // namespace nitrix

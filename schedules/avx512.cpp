@@ -19,14 +19,19 @@ namespace nitrix {
 // 6 x 4 accumulators + 6 broadcasts + 1 of 32 registers; 8 x 3 and 12 x 2 lose 10 to 20 %. Unrolled, LLVM interleaves
 // the steps: 1.03 of the speed for float32, spills (0.85) for float64 and for EUCLIDEAN, whose step has a temporary;
 // four steps spill everywhere. The last row of six spills in float64, where LLVM takes the loop apart by columns.
-static void contraction(family::Contraction &f, int lanes) {
-    family::ContractionTile tile = {.rows = 6, .vectors = 4, .unroll_k = 2};
-    if (f.type.bits() == 64 || f.algebra.temporaries())
+static family::ContractionTile tile_of(const Algebra &algebra, Halide::Type type) {
+    family::ContractionTile tile = {.rows = 6, .vectors = 4, .unroll_k = 2, .edge_rows = {14, 10, 7}};
+    if (type.bits() == 64 || algebra.temporaries())
         tile.unroll_k = 1;
-    if (f.type.bits() == 64 && f.algebra.name() == "real")
+    if (type.bits() == 64 && algebra.name() == "real")
         tile.rows = 5;
-    tile.edge_rows[0] = 14, tile.edge_rows[1] = 10, tile.edge_rows[2] = 7;
-    register_tile(f, tile, lanes);
+    return tile;
+}
+
+static void contraction(family::Contraction &f, int lanes) { register_tile(f, tile_of(f.algebra, f.type), lanes); }
+
+static void gather_product(family::GatherProduct &f, int lanes) {
+    gather_rows(f, tile_of(algebra_named("real"), f.type), lanes);
 }
 
 static void stencil(family::Stencil &f, int lanes) {
@@ -36,7 +41,7 @@ static void stencil(family::Stencil &f, int lanes) {
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 16, lanes); }
 
 static const ScheduleTable avx512 = {"avx512",      &naive_schedule, contraction, stream_tiles, search_blocks,
-                                     whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+                                     whole_vectors, gather_product,  dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(avx512);
 
 } // namespace nitrix

@@ -18,11 +18,11 @@ namespace nitrix {
 
 // 3 x 2 accumulators + 3 broadcasts + 1 of 16 registers, and one for the product or the sum, which two-operand
 // instructions overwrite: 4 x 2 spills (0.67 of the speed for MAX_PLUS).
-static void contraction(family::Contraction &f, int lanes) {
-    family::ContractionTile tile = {.rows = 3, .vectors = 2, .unroll_k = 1};
-    tile.edge_rows[0] = 6;
-    register_tile(f, tile, lanes);
-}
+static const family::ContractionTile tile = {.rows = 3, .vectors = 2, .unroll_k = 1, .edge_rows = {6}};
+
+static void contraction(family::Contraction &f, int lanes) { register_tile(f, tile, lanes); }
+
+static void gather_product(family::GatherProduct &f, int lanes) { gather_rows(f, tile, lanes); }
 
 static void stencil(family::Stencil &f, int lanes) {
     stencil_tile(f, {.positions = 3, .vectors = 2}, {.positions = 1, .vectors = 6}, lanes);
@@ -31,7 +31,7 @@ static void stencil(family::Stencil &f, int lanes) {
 static void stencil_gradient(family::StencilGradient &f, int lanes) { gradient_tile(f, 8, lanes); }
 
 static const ScheduleTable sse41 = {"sse41",       &naive_schedule, contraction, stream_tiles, search_blocks,
-                                    whole_vectors, gather_rows,     dot_lanes,   stencil,      stencil_gradient};
+                                    whole_vectors, gather_product,  dot_lanes,   stencil,      stencil_gradient};
 static const ScheduleRegistration registration(sse41);
 
 } // namespace nitrix

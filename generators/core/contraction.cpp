@@ -113,7 +113,7 @@ void Contraction::whole() {
         a_rows(k, i, batch) = left_value(a(k, i, batch));
         b_rows(j, k, batch) = b(j, k, batch);
     }
-    partial(j, i, ko, batch) = product.init(type)[0];
+    partial(j, i, ko, batch) = start ? *start : product.init(type)[0];
     partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(inside), i, batch),
                                     b_rows(j, clamped_k(inside), batch), at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));

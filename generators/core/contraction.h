@@ -116,6 +116,8 @@ public:
     // with one fma each, in the algebra REAL.
     std::optional<Func> at;
     bool weights_right = false;
+    // If given, whole()'s accumulators start from this in place of the identity, whose value it has.
+    std::optional<Expr> start;
     Func at_tile{"at_tile"};
     Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c

@@ -52,6 +52,13 @@ public:
     Expr rows;
     Expr row_bytes; // that one entry names
 
+    // If given, own->c(j, i, batch) is what row i adds to its edges, a product of its own in the order of
+    // semiring_matmul: made for rows_of_own rows at a time before their edges are met, and for columns that own_step
+    // divides, of which the last may be more than the result has. own_row: (i, batch), the row that it reads.
+    std::optional<Contraction> own;
+    Func own_row{"own_row"};
+    static constexpr int rows_of_own = 48, own_step = 16;
+
     const Algebra &algebra;
     const std::optional<Lowering> lowering; // LOG: its streaming form's weights
     const Entry value, index;
@@ -79,6 +86,7 @@ public:
     Expr scratch_bytes; // set by the schedule, as a contraction's
     static Expr shape_threads() { return Contraction::shape_threads(); }
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "d"); }
+    static Expr shape_own_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "w"); }
 
 private:
     Expr gathered(const Expr &k) const;

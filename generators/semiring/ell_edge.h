@@ -47,11 +47,12 @@ void constrain_edges(std::initializer_list<const Dense *> dense, std::initialize
         constrain_rows(*array, columns, batch);
 }
 
-// The reduction of an op's edges row by row, but for what an edge is: of own, source, indices, rows and y.
-template <typename Edges> family::GatherProduct edges_by_row(const Algebra &algebra, Edges &op) {
+// What the reductions of edges row by row share: all but what a row adds and what an edge is. Of source, indices, rows,
+// slope and y.
+template <typename Edges> family::GatherProduct reduce_edges(const Algebra &algebra, Edges &op) {
     const Expr columns = op.y.dim(0).extent(), batch = op.y.dim(2).extent();
-    constrain_edges<decltype(op.own), decltype(op.indices)>({&op.own, &op.source}, {&op.indices}, op.rows, op.slope,
-                                                            columns, batch);
+    constrain_edges<decltype(op.source), decltype(op.indices)>({&op.source}, {&op.indices}, op.rows, op.slope, columns,
+                                                               batch);
     constrain_result(op.y);
     const auto index = [&op](const Expr &k, const Expr &r, const Expr &at) -> Expr { return op.indices(k, r, at); };
     family::GatherProduct f(algebra, op.y.type(), nullptr, index, op.source, op.source.dim(1).extent(), columns,
@@ -60,9 +61,48 @@ template <typename Edges> family::GatherProduct edges_by_row(const Algebra &alge
     f.rows = op.rows.dim(0).extent();
     f.row_bytes = columns * op.source.type().bytes();
     f.hints = {[&op, at](const Expr &r) { return prefetch_named(op.source, op.indices, r, at); },
-               [&op, at](const Expr &r) { return prefetch_row(op.own, op.rows(r, at), at); },
                [&op, at](const Expr &r) { return prefetch_row(op.y, op.rows(r, at), at); }};
-    f.b_contiguous = op.own.dim(0).stride() == 1 && op.source.dim(0).stride() == 1;
+    f.b_contiguous = op.source.dim(0).stride() == 1;
+    return f;
+}
+
+// What a row adds is one of `own`.
+template <typename Edges> family::GatherProduct edges_by_row(const Algebra &algebra, Edges &op) {
+    family::GatherProduct f = reduce_edges(algebra, op);
+    constrain_rows(op.own, op.y.dim(0).extent(), op.y.dim(2).extent());
+    const Halide::Var at = f.batch;
+    f.hints.emplace_back([&op, at](const Expr &r) { return prefetch_row(op.own, op.rows(r, at), at); });
+    f.b_contiguous = f.b_contiguous && op.own.dim(0).stride() == 1;
+    return f;
+}
+
+// What a row adds is a product that is made here, x[rows[r]] weight.
+template <typename Layer> family::GatherProduct layer_by_row(const Algebra &algebra, Layer &op) {
+    family::GatherProduct f = reduce_edges(algebra, op);
+    const Expr width = op.weight.dim(0).extent(), depth = op.weight.dim(1).extent(), batch = op.y.dim(2).extent();
+    constrain_rows(op.x, depth, batch);
+    constrain_rows(op.weight, width, batch);
+    op.weight.dim(0).set_stride(1);
+    op.bias.dim(0).set_min(0).set_extent(op.y.dim(0).extent());
+    op.bias.dim(1).set_min(0).set_extent(batch);
+
+    // A tile of rows asks for those of the next. The last one may be met several times: what is made of it beyond the
+    // rows that there are is not read.
+    constexpr int next_tile = 6;
+    const auto row = [&](const Expr &r) {
+        const Expr inside = Halide::min(r, f.rows - 1);
+        return Halide::unsafe_promise_clamped(op.rows(inside, f.batch), 0, op.y.dim(1).extent() - 1);
+    };
+    f.own_row(f.i, f.batch) = row(f.i) | prefetch_row(op.x, row(f.i + next_tile), f.batch);
+    Halide::Func features("features"), weight("weight_inside");
+    const Halide::Var k("k");
+    const Expr of_row = Halide::unsafe_promise_clamped(f.own_row(f.i, f.batch), 0, op.x.dim(1).extent() - 1);
+    features(k, f.i, f.batch) = op.x(k, of_row, f.batch);
+    weight(f.j, k, f.batch) = op.weight(Halide::unsafe_promise_clamped(f.j, 0, width - 1), k, f.batch);
+    f.own.emplace(algebra_named("real"), features, weight, Halide::Func("own"), f.rows, width, depth);
+    // 0, but no constant: LLVM would keep that in the register of one accumulator, and this one in memory.
+    f.own->start = Halide::cast(op.y.type(), Halide::min(f.own_row(f.i, f.batch), 0));
+    f.own->whole();
     return f;
 }
 

@@ -22,6 +22,10 @@ enum { dim_m, dim_k, dim_n, dim_d, dim_w, dim_h };
 // packing them would cost more.
 constexpr int64_t block_bytes = 1 << 19, least_rows = 512;
 
+// The kernels that make what rows add read all weights for a few rows at a time: from the second-level cache, where
+// more would not stay.
+constexpr int64_t most_weight_bytes = 1 << 19;
+
 void check_shapes(const Call &call) {
     const int64_t *const dims = call.dims;
     if (dims[dim_w] != 2 * dims[dim_d])
@@ -70,36 +74,48 @@ void multiply(Orchestrator &o, const Array &a, const Array &b, const Array &to) 
     o.call("semiring_matmul", find_algebra("real"), {a, b, to});
 }
 
+// Columns of the weights that such a kernel reads: a multiple of 16, and above that of 32 or 48, since tiles of one
+// vector take twice the time.
+int64_t padded_width(const Call &call) {
+    constexpr int64_t step = 16;
+    const int64_t steps = (call.dims[dim_h] + step - 1) / step;
+    return (steps > 1 && steps % 2 != 0 && steps % 3 != 0 ? steps + 1 : steps) * step;
+}
+
 // What the layer gives to both ends of edges, for one item of the batch at a time.
 class NodeProducts {
 public:
-    NodeProducts(Orchestrator &o, const Call &call)
-        : o_(o), call_(call), m_(call.dims[dim_m]), n_(call.dims[dim_n]), d_(call.dims[dim_d]), h_(call.dims[dim_h]),
-          step_(std::max(least_rows, block_bytes / (2 * h_ * dtype_bytes(call.dtype))) *
-                std::max(1, call.options.threads)),
-          own(matrix(m_)), source(matrix(n_)), own_weight(matrix(d_)) {
+    // stores_own: whether what rows add is made, or left to the kernel that reads it.
+    NodeProducts(Orchestrator &o, const Call &call, bool stores_own)
+        : o_(o), call_(call), stores_own_(stores_own), m_(call.dims[dim_m]), n_(call.dims[dim_n]), d_(call.dims[dim_d]),
+          h_(call.dims[dim_h]), step_(std::max(least_rows, block_bytes / (2 * h_ * dtype_bytes(call.dtype))) *
+                                      std::max(1, call.options.threads)),
+          own(matrix(stores_own ? m_ : 0, h_)), source(matrix(n_, h_)), padded_weight(matrix(d_, padded_width(call))),
+          own_weight(block_of(padded_weight, 0, d_, 0, h_)) {
+        if (!o.dry)
+            fill(padded_weight, 0);
         bias_ = o.scratch(call.dtype, &h_, 1);
         if (!o.dry && !call.arrays[bias].given)
             fill(bias_, -0.0); // which leaves a 0 its sign
     }
 
-    // at(argument, core): that item of an argument, its core dimensions alone. adds: whether the bias goes into `own`,
-    // or is left to who reads it.
-    template <typename At> void compute(const At &at, bool adds) {
-        const bool biased = call_.arrays[bias].given, added = biased && adds;
+    // at(argument, core): that item of an argument, its core dimensions alone.
+    template <typename At> void compute(const At &at) {
+        const bool biased = call_.arrays[bias].given;
         const Array nodes = at(x, 2), both = at(weight, 2);
         const Array terms = biased ? at(bias, 1) : Array();
         const char *const key[] = {nodes.data, both.data, biased ? terms.data : nullptr};
-        if (!o_.dry && known_ && added == adds_ && std::equal(key, key + 3, key_)) // that of the item before
+        if (!o_.dry && known_ && std::equal(key, key + 3, key_)) // that of the item before
             return;
         std::copy_n(key, 3, key_);
         known_ = true;
-        adds_ = added;
         source_weight = rows_of(both, d_, d_);
         if (biased && !o_.dry)
             copy_elements(bias_, terms);
         subtract(o_, own_weight, rows_of(both, 0, d_), source_weight);
-        each_block([&](int64_t first, int64_t count, int64_t owned) { block(nodes, first, count, owned); });
+        if (!stores_own_)
+            return multiply(o_, nodes, source_weight, source);
+        each_block([&](int64_t first, int64_t count, int64_t owned) { block(nodes, first, count, owned, biased); });
     }
 
     // body(first node, count, how many of them have rows) for blocks of nodes that stay in the cache.
@@ -114,16 +130,16 @@ public:
     int64_t block_rows() const { return std::min(step_, n_); }
 
 private:
-    Array matrix(int64_t rows) const {
-        const int64_t shape[] = {rows, h_};
+    Array matrix(int64_t rows, int64_t columns) const {
+        const int64_t shape[] = {rows, columns};
         return o_.scratch(call_.dtype, shape, 2);
     }
 
-    void block(const Array &nodes, int64_t first, int64_t count, int64_t owned) {
+    void block(const Array &nodes, int64_t first, int64_t count, int64_t owned, bool biased) {
         if (owned) {
             const Array here = rows_of(own, first, owned);
             multiply(o_, rows_of(nodes, first, owned), own_weight, here);
-            if (adds_)
+            if (biased)
                 o_.add(here, repeated(bias_, owned));
         }
         multiply(o_, rows_of(nodes, first, count), source_weight, rows_of(source, first, count));
@@ -131,15 +147,17 @@ private:
 
     Orchestrator &o_;
     const Call &call_;
+    const bool stores_own_;
     const int64_t m_, n_, d_, h_, step_;
     Array bias_ = {};
     const char *key_[3] = {};
-    bool known_ = false, adds_ = false;
+    bool known_ = false;
 
 public:
     const Array &terms() const { return bias_; }
-    const Array own, source;  // (m, h), (n, h)
-    const Array own_weight;   // (d, h)
+    const Array own, source; // (m, h), or no row of it; (n, h)
+    const Array padded_weight;
+    const Array own_weight;   // (d, h), where it begins
     Array source_weight = {}; // the lower half of the caller's
 };
 
@@ -153,12 +171,13 @@ void edge_mlp(Orchestrator &o, const Call &call) {
             fill(a[y], algebras[call.algebra].identity);
         return;
     }
-    NodeProducts nodes(o, call);
+    const int64_t weight_bytes = call.dims[dim_d] * padded_width(call) * dtype_bytes(call.dtype);
+    const bool fused = weight_bytes > 0 && weight_bytes <= most_weight_bytes;
+    NodeProducts nodes(o, call, !fused);
     const BroadcastSum all(call, a[y], 2);
-    const bool chooses = algebras[call.algebra].passing == Passing::winner;
-    std::optional<Plans> plans; // of a tropical algebra that chooses among sources: its kernel adds the bias
+    std::optional<Plans> plans; // of the kernels that make a row's product themselves
     std::optional<OutputInParts> output;
-    if (chooses) {
+    if (fused) {
         plans.emplace(o, call, a[indices], call.dims[dim_n], false);
         output.emplace(o, a[y]);
     }
@@ -166,16 +185,18 @@ void edge_mlp(Orchestrator &o, const Call &call) {
         const auto at = [&](int argument, int core) {
             return last_dimensions(all.item_of_term(a[argument], core, item, 0), core);
         };
-        const bool first = chooses && !o.dry && keeps_order(value_of(at(slope, 0)));
-        nodes.compute(at, !first);
-        if (!first) {
+        nodes.compute(at);
+        if (!fused) {
             o.call("semiring_ell_edge_reduce", call.algebra,
                    {nodes.own, nodes.source, at(indices, 2), at(slope, 0), at(y, 2)});
             continue;
         }
+        const bool chooses = algebras[call.algebra].passing == Passing::winner,
+                   first = chooses && (o.dry || keeps_order(value_of(at(slope, 0))));
         each_section(plans->of(at(indices, 2)), [&](const Array &, const Array &sources, const Array &rows) {
-            o.call_in_part("semiring_ell_edge_extreme", call.algebra,
-                           {nodes.own, nodes.source, sources, rows, nodes.terms(), at(slope, 0), output->of(at(y, 2))});
+            o.call_in_part(first ? "semiring_ell_edge_layer_extreme" : "semiring_ell_edge_layer", call.algebra,
+                           {at(x, 2), nodes.padded_weight, nodes.source, sources, rows, nodes.terms(), at(slope, 0),
+                            output->of(at(y, 2))});
         });
         output->store(at(y, 2));
     }
@@ -185,10 +206,19 @@ void edge_mlp(Orchestrator &o, const Call &call) {
 class Gradients {
 public:
     Gradients(Orchestrator &o, const Call &call)
-        : o_(o), call_(call), all_(call, call.arrays[y], 2), nodes_(o, call), down_(like(nodes_.own)),
-          dsource_(like(nodes_.source)) {
+        : o_(o), call_(call), all_(call, call.arrays[y], 2), nodes_(o, call, true) {
         const int64_t *const dims = call.dims, one = 1, h = dims[dim_h], part[] = {nodes_.block_rows(), dims[dim_d]},
                              to_x[] = {dims[dim_n], dims[dim_d]}, to_weight[] = {dims[dim_w], h};
+        const int64_t n = dims[dim_n], pair[] = {n, 2 * h}, sums[] = {dims[dim_d], 2 * h};
+        if (dims[dim_m] == n) {
+            both_ = o.scratch(call.dtype, pair, 2);
+            sums_ = o.scratch(call.dtype, sums, 2);
+            down_ = block_of(both_, 0, n, 0, h);
+            dsource_ = block_of(both_, 0, n, h, h);
+        } else {
+            down_ = o.scratch(call.dtype, nodes_.own.shape, 2);
+            dsource_ = o.scratch(call.dtype, nodes_.source.shape, 2);
+        }
         part_ = o.scratch(call.dtype, part, 2);
         one_ = o.scratch(call.dtype, &one, 1);
         if (!o.dry)
@@ -216,10 +246,8 @@ private:
     // Items of the batch may share an operand, whose gradient is the sum of theirs.
     bool summed() const { return all_.items() > 1; }
 
-    Array like(const Array &matrix) const { return o_.scratch(call_.dtype, matrix.shape, 2); }
-
     template <typename At> void item(const At &at) {
-        nodes_.compute(at, true);
+        nodes_.compute(at);
         o_.call("semiring_ell_edge_reduce_vjp", call_.algebra,
                 {nodes_.own, nodes_.source, at(indices, 2), at(slope, 0), at(y, 2), at(dy, 2), down_, dsource_});
         if (!summed()) {
@@ -246,11 +274,19 @@ private:
     }
 
     void to_layer(const Array &nodes, const Array &to_weight, const Array &to_bias) {
-        const int64_t m = call_.dims[dim_m], d = call_.dims[dim_d];
+        const int64_t m = call_.dims[dim_m], d = call_.dims[dim_d], h = call_.dims[dim_h];
         const Array upper = rows_of(to_weight, 0, d), lower = rows_of(to_weight, d, d);
-        multiply(o_, transposed(rows_of(nodes, 0, m)), down_, upper);
-        multiply(o_, transposed(nodes), dsource_, lower);
-        subtract(o_, lower, lower, upper);
+        if (both_.given) {
+            multiply(o_, transposed(nodes), both_, sums_);
+            const Array own_sum = block_of(sums_, 0, d, 0, h), source_sum = block_of(sums_, 0, d, h, h);
+            if (!o_.dry)
+                copy_elements(upper, own_sum);
+            subtract(o_, lower, source_sum, own_sum);
+        } else {
+            multiply(o_, transposed(rows_of(nodes, 0, m)), down_, upper);
+            multiply(o_, transposed(nodes), dsource_, lower);
+            subtract(o_, lower, lower, upper);
+        }
         const int64_t ones[] = {1, m};
         multiply(o_, unread_matrix(one_, ones), down_, repeated(to_bias, 1));
     }
@@ -259,7 +295,8 @@ private:
     const Call &call_;
     const BroadcastSum all_;
     NodeProducts nodes_;
-    const Array down_, dsource_; // gradients of what both ends are given
+    Array down_ = {}, dsource_ = {}; // gradients of what both ends are given,
+    Array both_ = {}, sums_ = {};    // side by side where every node has a row: one product for both
     Array part_, one_, to_x_, to_weight_, to_bias_;
 };
 

@@ -15,16 +15,55 @@ void gather_one_by_one(family::GatherProduct &f) {
         f.fetched.compute_at(f.out, f.i);
     f.scratch_bytes = cast<int64_t>(0);
     if (f.scattered) {
-        f.out.compute_at(*f.scattered, f.scattered_rows.x);
+        const LoopLevel row(*f.scattered, f.scattered_rows.x);
+        f.out.compute_at(row);
         f.scattered->update().reorder(f.j, f.scattered_rows.x, f.batch);
         f.scratch_bytes = f.shape_columns() * f.type.bytes();
+        if (f.own) {
+            f.own->c.compute_at(row);
+            f.own->partial.compute_at(f.own->c, f.own->blocks);
+            f.own_row.compute_at(row);
+            f.scratch_bytes *= 2;
+        }
     }
 }
 
-void gather_rows(family::GatherProduct &f, int lanes) {
+// What the rows of a task add, in tiles of accumulators whose heights divide their number.
+static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const family::ContractionTile &full,
+                         int lanes) {
+    Func &own = f.own->c, &partial = f.own->partial;
+    Var jo("own_jo"), ji("own_ji"), io("own_io"), ii("own_ii");
+    own.compute_at(task).bound(f.j, 0, f.own->columns);
+    const auto across = [&](Stage stage) {
+        stage.vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j).unroll(f.i);
+    };
+    const auto in_tiles = [&](Stage stage, int vectors) {
+        int height = vectors == full.vectors ? full.rows : full.edge_rows[vectors - 1];
+        while (f.rows_of_own % height != 0)
+            --height;
+        stage.split(f.j, jo, ji, vectors * lanes, TailStrategy::RoundUp)
+            .split(f.i, io, ii, height, TailStrategy::RoundUp)
+            .reorder(ji, ii, f.own->blocks, jo, io, f.batch)
+            .vectorize(ji, lanes)
+            .unroll(ji)
+            .unroll(ii);
+    };
+    int vectors = full.vectors;
+    for (; vectors * lanes > f.own_step; --vectors) {
+        const Expr fits = f.own->columns % (vectors * lanes) == 0;
+        in_tiles(own.update(f.own->merge_stage).specialize(fits), vectors);
+    }
+    in_tiles(own.update(f.own->merge_stage), vectors);
+    partial.compute_at(own, f.own->blocks);
+    across(partial);
+    across(partial.update().reorder(f.j, f.i, f.own->inside));
+    f.own_row.compute_at(own, io);
+}
+
+void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
     // A step of a tropical algebra keeps a second accumulator, which finds NaN.
     const int most = f.tracks_nan() || f.algebra.temporaries() || f.lowering || f.reduction ? 4 : 8;
-    constexpr int rows_of_a_task = 64;
+    const int rows_of_a_task = f.own ? f.rows_of_own : 64;
     Var jo("jo"), ji("ji"), task("task");
     Func &out = f.out;
     // Wide results in tiles of accumulators, the last one shifted inwards: each entry is its own reduction, so what is
@@ -47,15 +86,15 @@ void gather_rows(family::GatherProduct &f, int lanes) {
     const auto across = [&](Stage stage) {
         stage.specialize(wide).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
     };
-    const LoopLevel tile(out, jo);
-    f.merged.compute_at(tile);
+    const LoopLevel columns(out, jo);
+    f.merged.compute_at(columns);
     f.partial.compute_at(f.merged, f.blocks);
     across(f.merged);
     across(f.merged.update().reorder(f.j, f.blocks));
     across(f.partial);
     across(f.partial.update().reorder(f.j, f.inside));
     if (f.streams()) {
-        f.maximum.compute_at(tile);
+        f.maximum.compute_at(columns);
         across(f.maximum);
         across(f.maximum.update().reorder(f.j, f.over_all));
     }
@@ -75,6 +114,10 @@ void gather_rows(family::GatherProduct &f, int lanes) {
             .vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
+        if (f.own) {
+            own_in_tiles(f, LoopLevel(*f.scattered, some), tile, lanes);
+            f.scratch_bytes += f.shape_threads() * f.rows_of_own * f.shape_own_columns() * f.type.bytes();
+        }
     }
 }
 

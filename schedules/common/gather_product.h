@@ -9,6 +9,7 @@ namespace nitrix {
 void gather_one_by_one(family::GatherProduct &f);
 
 // Columns in vectors, as many accumulators as registers allow; rows on threads.
-void gather_rows(family::GatherProduct &f, int lanes);
+// tile: of a contraction, for what rows add.
+void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes);
 
 } // namespace nitrix

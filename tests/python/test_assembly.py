@@ -1,6 +1,7 @@
 """The inner loops of the compiled variants: vector arithmetic alone, every accumulator in a register."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,12 @@ def test_the_loop_finder_sees_a_spill_and_a_scalar():
         ".Lx:\n\tvaddps %zmm0, %zmm1, %zmm2\n\tvmovaps %zmm2, 64(%rsp)\n\tvfmadd231ss %xmm0, %xmm1, %xmm2\n\tjne .Lx\n"
     )
     assert len(body) == 5 and spilled(body)
+
+
+def test_gathering_kernels_ask_memory_for_rows(build):
+    """A compiler may drop what has no result (GCC 12 did): one loop of requests for each number of lines stays."""
+    objects = list((build / "runtime").glob("CMakeFiles/*/prefetch.cpp.o"))
+    assert objects
+    for path in objects:
+        listing = subprocess.run(["objdump", "-d", path], capture_output=True, text=True, check=True).stdout
+        assert len(re.findall(r"\b(?:prefetch\w+|prfm)\b", listing)) >= 1 + 2 + 4 + 5 + 8 + 9

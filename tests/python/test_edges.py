@@ -188,7 +188,18 @@ def mlp_by_parts(at, x, weight, bias, slope, semiring):
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize(
     "shape",
-    [(1, 1, 1, 1, 1), (9, 4, 12, 17, 5), (1300, 3, 1300, 8, 33), (600, 2, 1100, 300, 8), (5, 3, 7, 0, 4)],
+    # The last four: products of rows in tiles of 4, 3 and 2 vectors, and with weights too large for these.
+    [
+        (1, 1, 1, 1, 1),
+        (9, 4, 12, 17, 5),
+        (1300, 3, 1300, 8, 33),
+        (600, 2, 1100, 300, 8),
+        (5, 3, 7, 0, 4),
+        (19, 4, 30, 260, 64),
+        (19, 3, 21, 20, 96),
+        (50, 2, 50, 20, 30),
+        (13, 3, 13, 300, 500),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -217,7 +228,11 @@ def test_mlp_is_its_parts(dtype, shape, biased, slope, semiring):
 
 @algebra
 @slope
-@pytest.mark.parametrize("shape", [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (5, 3, 7, 0, 4)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(9, 4, 12, 17, 5), (1100, 3, 1300, 8, 33), (700, 3, 700, 20, 33), (5, 3, 7, 0, 4), (6, 3, 6, 0, 4)],
+    ids=str,
+)
 def test_mlp_gradients_are_those_of_its_parts(shape, slope, semiring):
     """The same bits: gradients of both ends of edges, products of these, for any threads."""
     m, k, n, d, h = shape
