@@ -29,6 +29,13 @@ public:
                                         dy(f.j, i, f.batch),  winner(f.j, i, f.batch) == slots(k, f.i, f.batch)};
             return ell::add_edge(algebra(), so_far, term);
         });
+        f.rows = rows.dim(0).extent();
+        f.row_bytes = columns * 3 * out.type().bytes();
+        f.hints = {[&](const Expr &r) { return prefetch_named(own, indices, r, f.batch); },
+                   [&](const Expr &r) { return prefetch_named(y, indices, r, f.batch); },
+                   [&](const Expr &r) { return prefetch_named(dy, indices, r, f.batch); },
+                   [&](const Expr &r) { return prefetch_row(source, rows(r, f.batch), f.batch); },
+                   [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};
         f.define();
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&

@@ -172,7 +172,9 @@ void edge_mlp(Orchestrator &o, const Call &call) {
         return;
     }
     const int64_t weight_bytes = call.dims[dim_d] * padded_width(call) * dtype_bytes(call.dtype);
-    const bool fused = weight_bytes > 0 && weight_bytes <= most_weight_bytes;
+    // Of an algebra that does not round, reproducible calls take kernels of any rounding class: none that multiplies.
+    const bool fused = weight_bytes > 0 && weight_bytes <= most_weight_bytes &&
+                       (!call.options.reproducible || algebras[call.algebra].rounds);
     NodeProducts nodes(o, call, !fused);
     const BroadcastSum all(call, a[y], 2);
     std::optional<Plans> plans; // of the kernels that make a row's product themselves

@@ -26,6 +26,10 @@ for dtype in ("float32", "float64"):
     calls = {name: (semiring_matmul, A, B) for name in SEMIRINGS if name != "boolean"}
     calls["log"] = (semiring_matmul, A / 64, B / 64)  # many terms of one size
     calls |= {"merge": (semiring_matmul_merge, state, state[::-1]), "finalize": (semiring_matmul_finalize, state)}
+    # Products of REAL inside an algebra that has none.
+    edges = lambda *arrays, semiring: semiring_ell_edge_mlp(*arrays, semiring=TROPICAL_MAX_PLUS)
+    features, weight, at = (random.standard_normal(shape).astype(dtype) for shape in ((37, 20), (40, 30), (37, 3)))
+    calls["tropical edges"] = edges, (abs(at) * 9).astype(int) % 37, features, weight, None, np.zeros((), dtype)
     for name, (function, *arrays) in calls.items():
         C = function(*arrays, semiring=name if name in SEMIRINGS else LOG)
         served = nitrix.last_variant()
