@@ -125,25 +125,34 @@ private:
     }
 };
 
-// The operand's words, with its leading dimensions.
-Array words_like(const Array &operand, int axis, char *data) {
+int64_t bytes_of(const Array &a) {
+    int64_t bytes = dtype_bytes(a.dtype);
+    for (int d = 0; d < a.rank; ++d)
+        bytes *= a.shape[d];
+    return bytes;
+}
+
+// Where an operand's words go, with its leading dimensions.
+struct Words {
+    Array array;
+    int64_t bytes; // of whole lines of the cache; an eighth of an array that exists, or little more
+};
+
+Words words_like(const Array &operand, int axis) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(uint32_t));
     Array words = operand;
-    words.data = data;
     words.dtype = DType::u32;
     words.shape[axis] = words_of(operand.shape[axis]);
     int64_t stride = 1;
     for (int d = words.rank - 1; d >= 0; --d) {
         words.strides[d] = stride;
         stride *= words.shape[d];
+        // A panel of columns is read row by row: rows an odd number of lines apart share no place in the cache (2048^3
+        // takes 0.9 of the time).
+        if (d == words.rank - 1 && axis == d - 1 && words.shape[d] >= 4 * line && words.shape[axis] >= 8)
+            stride = ((stride + line - 1) / line | 1) * line;
     }
-    return words;
-}
-
-int64_t bytes_of(const Array &a) {
-    int64_t bytes = dtype_bytes(a.dtype);
-    for (int d = 0; d < a.rank; ++d)
-        bytes *= a.shape[d]; // an eighth of an array that exists, or little more
-    return bytes;
+    return {words, (stride + line - 1) / line * 64};
 }
 
 } // namespace
@@ -201,23 +210,21 @@ bool repays_words(const Array *arrays) {
 
 void multiply_in_words(const Call &call, const Variant &serving, const Array *arrays, KernelContext &kernel) {
     const Array &a = arrays[0], &b = arrays[1];
-    Array left = words_like(a, a.rank - 1, nullptr), right = words_like(b, b.rank - 2, nullptr);
-    const int64_t left_bytes = (bytes_of(left) + 63) / 64 * 64;
-    const Scratch memory(kernel, left_bytes + bytes_of(right));
-    left.data = memory.data();
-    right.data = left.data + left_bytes;
-    pack_bits(a, a.rank - 1, left, kernel);
-    pack_bits(b, b.rank - 2, right, kernel);
-    const Array words[] = {left, right, arrays[2]};
+    Words left = words_like(a, a.rank - 1), right = words_like(b, b.rank - 2);
+    const Scratch memory(kernel, left.bytes + right.bytes);
+    left.array.data = memory.data();
+    right.array.data = memory.data() + left.bytes;
+    pack_bits(a, a.rank - 1, left.array, kernel);
+    pack_bits(b, b.rank - 2, right.array, kernel);
+    const Array words[] = {left.array, right.array, arrays[2]};
     run_helper(call, serving, "semiring_matmul_bits", words, kernel);
 }
 
 int64_t multiply_in_words_bytes(const Call &call, const Variant &serving, const Array *arrays) {
     const Array &a = arrays[0], &b = arrays[1];
-    const Array left = words_like(a, a.rank - 1, nullptr), right = words_like(b, b.rank - 2, nullptr);
-    const Array words[] = {left, right, arrays[2]};
-    return (bytes_of(left) + 63) / 64 * 64 + bytes_of(right) +
-           helper_bytes(call, serving, "semiring_matmul_bits", words);
+    const Words left = words_like(a, a.rank - 1), right = words_like(b, b.rank - 2);
+    const Array words[] = {left.array, right.array, arrays[2]};
+    return left.bytes + right.bytes + helper_bytes(call, serving, "semiring_matmul_bits", words);
 }
 
 } // namespace nitrix
