@@ -133,8 +133,8 @@ def _bits_cases(algebra: str, dtype: str) -> Iterator[Case]:
 
         def make(rng: np.random.Generator, n: int = n) -> tuple[np.ndarray, np.ndarray]:
             left, right = (values(rng, "bool", (n, n), n) for _ in range(2))
-            a = np.packbits(left, axis=1, bitorder="little").view(dtype)
-            b = np.packbits(right.T, axis=1, bitorder="little").view(dtype)
+            columns = np.ascontiguousarray(right.T)
+            a, b = (np.packbits(x, axis=1, bitorder="little").view(dtype) for x in (left, columns))
             return a, np.ascontiguousarray(b.T)
 
         yield replace(
