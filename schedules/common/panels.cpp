@@ -32,8 +32,8 @@ static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &at, 
     } else {
         Var outer("packed_io"), inner("packed_ii");
         p.a.bound(f.ii, 0, p.rows).reorder_storage(f.ii, f.k, f.io, f.batch);
-        p.a.split(f.io, outer, inner, 2 * tiles_of_block(tile, p.rows), guard)
-            .reorder(f.ii, f.k, inner, outer, f.batch);
+        // As many tiles at a time as the first-level cache has ways for: their places lie multiples of 4 KiB apart.
+        p.a.split(f.io, outer, inner, tiles_of_block(tile, p.rows), guard).reorder(f.ii, f.k, inner, outer, f.batch);
         if (!p.edge)
             p.a.parallel(outer);
         p.a.specialize(f.a_contiguous_in_i).reorder(f.ii, inner, f.k, outer, f.batch).vectorize(f.ii);
