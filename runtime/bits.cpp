@@ -92,10 +92,12 @@ private:
         for (int64_t b = 0; b < count; b += 8) {
             const int64_t bits = std::min<int64_t>(8, count - b);
             Bytes eight[lines_at_once / vector] = {};
-            for (int64_t i = 0; i < bits; ++i)
+            for (int64_t i = 0; i < bits; ++i) {
+                Bytes bit;
+                std::memset(&bit, 1 << i, vector);
                 for (int v = 0; v < lines_at_once / vector; ++v)
-                    eight[v] |= reinterpret_cast<Bytes>(load(first + (b + i) * stride + v * vector) != 0) &
-                                static_cast<uint8_t>(1U << i);
+                    eight[v] |= reinterpret_cast<Bytes>(load(first + (b + i) * stride + v * vector) != 0) & bit;
+            }
             std::memcpy(bytes[b / 8], eight, lines_at_once);
         }
     }
