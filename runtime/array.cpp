@@ -23,6 +23,15 @@ std::string shape_text(const int64_t *shape, int rank) {
     return text + (rank == 1 ? ",)" : ")");
 }
 
+int64_t make_compact(Array &array) {
+    int64_t elements = 1;
+    for (int d = array.rank - 1; d >= 0; --d) {
+        array.strides[d] = elements;
+        elements *= array.shape[d];
+    }
+    return elements;
+}
+
 static DType read_dtype(const DLDataType &type, const char *name) {
     if (type.lanes == 1) {
         if (type.code == kDLFloat && type.bits == 32)

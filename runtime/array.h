@@ -35,7 +35,16 @@ struct Array {
                 return true;
         return false;
     }
+    int64_t elements() const {
+        int64_t n = 1;
+        for (int d = 0; d < rank; ++d)
+            n *= shape[d];
+        return n;
+    }
 };
+
+// Row-major strides for the array's shape. Returns how many elements it has.
+int64_t make_compact(Array &array);
 
 // Checks everything that one array can get wrong; `name` is the argument's, for the message.
 void read_array(const DLTensor *tensor, const char *name, bool needs_data, Array &array);

@@ -1,15 +1,13 @@
 #include "bits.h"
 
-#include <HalideRuntime.h>
-
 #include <algorithm>
-#include <climits>
 #include <cstring>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
+#include "halide_hooks.h"
 #include "run.h"
 #include "scratch.h"
 
@@ -41,13 +39,16 @@ uint32_t mask_of(Bytes bytes) {
 #endif
 }
 
-// The word of up to 32 neighbours.
-uint32_t word_at(const uint8_t *from, int64_t count) {
-    if (count >= word_bits)
-        return mask_of(load(from)) | mask_of(load(from + vector)) << vector;
-    uint8_t padded[word_bits] = {};
-    std::memcpy(padded, from, static_cast<size_t>(count));
-    return mask_of(load(padded)) | mask_of(load(padded + vector)) << vector;
+// The word of up to 32 bytes.
+uint32_t word_at(const uint8_t *from, int64_t stride, int64_t count) {
+    uint8_t gathered[word_bits];
+    if (stride != 1 || count < word_bits) {
+        std::memset(gathered, 0, word_bits);
+        for (int64_t b = 0; b < count; ++b)
+            gathered[b] = from[b * stride];
+        from = gathered;
+    }
+    return mask_of(load(from)) | mask_of(load(from + vector)) << vector;
 }
 
 // One matrix: lines that are packed each for itself, along steps.
@@ -73,17 +74,8 @@ struct Packing {
 
 private:
     void pack_line(const uint8_t *line, uint32_t *word) const {
-        for (int64_t first = 0; first < steps; first += word_bits, word += word_step_stride) {
-            const int64_t count = std::min<int64_t>(word_bits, steps - first);
-            if (step_stride == 1) {
-                *word = word_at(line + first, count);
-                continue;
-            }
-            uint8_t bytes[word_bits] = {};
-            for (int64_t b = 0; b < count; ++b)
-                bytes[b] = line[(first + b) * step_stride];
-            *word = word_at(bytes, word_bits);
-        }
+        for (int64_t first = 0; first < steps; first += word_bits, word += word_step_stride)
+            *word = word_at(line + first * step_stride, step_stride, std::min<int64_t>(word_bits, steps - first));
     }
 
     // Bytes of the words of 64 neighbouring lines, a line of the cache: eight steps fill one of each.
@@ -127,13 +119,6 @@ private:
     }
 };
 
-int64_t bytes_of(const Array &a) {
-    int64_t bytes = dtype_bytes(a.dtype);
-    for (int d = 0; d < a.rank; ++d)
-        bytes *= a.shape[d];
-    return bytes;
-}
-
 // Where an operand's words go, with its leading dimensions.
 struct Words {
     Array array;
@@ -145,38 +130,21 @@ Words words_like(const Array &operand, int axis) {
     Array words = operand;
     words.dtype = DType::u32;
     words.shape[axis] = words_of(operand.shape[axis]);
-    int64_t stride = 1;
-    for (int d = words.rank - 1; d >= 0; --d) {
-        words.strides[d] = stride;
-        stride *= words.shape[d];
-        // A panel of columns is read row by row: rows an odd number of lines apart share no place in the cache (2048^3
-        // takes 0.9 of the time).
-        if (d == words.rank - 1 && axis == d - 1 && words.shape[d] >= 4 * line && words.shape[axis] >= 8)
-            stride = ((stride + line - 1) / line | 1) * line;
-    }
-    return {words, (stride + line - 1) / line * 64};
+    int64_t &row = words.shape[words.rank - 1];
+    const int64_t columns = row;
+    // A panel of columns is read row by row: rows an odd number of lines apart share no place in the cache (2048^3
+    // takes 0.9 of the time).
+    if (axis == words.rank - 2 && columns >= 4 * line && words.shape[axis] >= 8)
+        row = ((columns + line - 1) / line | 1) * line;
+    const int64_t elements = make_compact(words);
+    row = columns;
+    return {words, (elements + line - 1) / line * 64};
 }
 
 } // namespace
 
 void pack_bits(const Array &x, int axis, const Array &words, KernelContext &kernel) {
     const int other = axis == x.rank - 1 ? x.rank - 2 : x.rank - 1;
-    struct Items {
-        const Array &x, &words;
-        Packing matrix;
-        int64_t tasks;
-
-        void run(int64_t task) const {
-            Packing p = matrix;
-            int64_t item = task / tasks;
-            for (int d = x.rank - 3; d >= 0; --d) {
-                p.from += item % x.shape[d] * x.strides[d];
-                p.to += item % x.shape[d] * words.strides[d];
-                item /= x.shape[d];
-            }
-            p.run(task % tasks);
-        }
-    };
     const Packing matrix = {reinterpret_cast<const uint8_t *>(x.data),
                             reinterpret_cast<uint32_t *>(words.data),
                             x.shape[other],
@@ -185,29 +153,29 @@ void pack_bits(const Array &x, int axis, const Array &words, KernelContext &kern
                             x.strides[axis],
                             words.strides[other],
                             words.strides[axis]};
-    const Items items = {x, words, matrix, matrix.tasks()};
-    int64_t total = items.tasks;
-    for (int d = 0; d < x.rank - 2; ++d)
-        total *= x.shape[d];
+    const int64_t tasks = matrix.tasks();
+    const auto run = [&](int64_t task) {
+        Packing p = matrix;
+        int64_t item = task / tasks;
+        for (int d = x.rank - 3; d >= 0; --d) {
+            p.from += item % x.shape[d] * x.strides[d];
+            p.to += item % x.shape[d] * words.strides[d];
+            item /= x.shape[d];
+        }
+        p.run(task % tasks);
+    };
+    const int64_t items = x.elements() / (x.shape[axis] * x.shape[other]);
     constexpr int64_t too_few = 1 << 16; // bytes, for threads
-    if (kernel.threads == 1 || bytes_of(x) < too_few || total > INT_MAX) {
-        for (int64_t task = 0; task < total; ++task)
-            items.run(task);
-        return;
-    }
-    halide_do_par_for(
-        &kernel,
-        [](void *, int task, uint8_t *closure) {
-            reinterpret_cast<const Items *>(closure)->run(task);
-            return 0;
-        },
-        0, static_cast<int>(total), reinterpret_cast<uint8_t *>(const_cast<Items *>(&items)));
+    if (x.elements() >= too_few)
+        return parallel_for(kernel, items * tasks, run);
+    for (int64_t task = 0; task < items * tasks; ++task)
+        run(task);
 }
 
 bool repays_words(const Array *arrays) {
     const Array &a = arrays[0], &b = arrays[1];
     const int64_t m = a.shape[a.rank - 2], k = a.shape[a.rank - 1], n = b.shape[b.rank - 1];
-    return m > 16 || n > 16 || k > 32;
+    return a.dtype == DType::u8 && (m > 16 || n > 16 || k > 32);
 }
 
 void multiply_in_words(const Call &call, const Variant &serving, const Array *arrays, KernelContext &kernel) {

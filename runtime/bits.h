@@ -13,8 +13,8 @@ constexpr int64_t words_of(int64_t steps) { return (steps + word_bits - 1) / wor
 // `words` is that of x with ceil(size / 32) along the axis.
 void pack_bits(const Array &x, int axis, const Array &words, KernelContext &kernel);
 
-// A product of bytes, arrays = {A, B, C} as semiring_matmul takes them, by packing the operands. Too small ones do not
-// repay it.
+// A product, arrays = {A, B, C} as semiring_matmul takes them, by packing the operands: where these are truth values
+// and not too few to repay it.
 bool repays_words(const Array *arrays);
 void multiply_in_words(const Call &call, const Variant &serving, const Array *arrays, KernelContext &kernel);
 int64_t multiply_in_words_bytes(const Call &call, const Variant &serving, const Array *arrays); // of scratch

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstdio>
 #include <mutex>
 
-#include "context.h"
 #include "scratch.h"
 
 #if defined(__x86_64__)
@@ -96,6 +96,23 @@ static int parallel_loop(void *user_context, halide_task_t task, int min, int si
         },
         0, loop.chunks, reinterpret_cast<uint8_t *>(&loop));
     return status ? status : loop.result.load();
+}
+
+void parallel_tasks(KernelContext &kernel, int64_t count, void (*body)(int64_t, const void *), const void *closure) {
+    struct Chunks {
+        int64_t count, chunks;
+        void (*body)(int64_t, const void *);
+        const void *closure;
+    } chunks = {count, std::min<int64_t>(count, INT_MAX), body, closure};
+    halide_do_par_for(
+        &kernel,
+        [](void *, int chunk, uint8_t *self) {
+            const Chunks &c = *reinterpret_cast<Chunks *>(self);
+            for (int64_t i = c.count * chunk / c.chunks; i < c.count * (chunk + 1) / c.chunks; ++i)
+                c.body(i, c.closure);
+            return 0;
+        },
+        0, static_cast<int>(chunks.chunks), reinterpret_cast<uint8_t *>(&chunks));
 }
 
 void install_halide_hooks() {

@@ -1,9 +1,6 @@
 #include "orchestrate.h"
 
-#include <HalideRuntime.h>
-
 #include <algorithm>
-#include <climits>
 
 #include "error.h"
 #include "pack.h"
@@ -29,12 +26,8 @@ Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
     array.given = true;
     array.dtype = dtype;
     array.rank = rank;
-    int64_t elements = 1;
-    for (int d = rank - 1; d >= 0; --d) {
-        array.shape[d] = shape[d];
-        array.strides[d] = elements;
-        elements *= shape[d];
-    }
+    std::copy_n(shape, rank, array.shape);
+    const int64_t elements = make_compact(array);
     // Whole cache lines, and room for a vector load that starts at the last element.
     const size_t bytes = static_cast<size_t>(elements) * static_cast<size_t>(dtype_bytes(dtype));
     const size_t block = (bytes + 128 + 63) / 64 * 64;
@@ -53,14 +46,6 @@ Array Orchestrator::scratch(DType dtype, const int64_t *shape, int rank) {
     blocks_.push_back(memory);
     array.data = static_cast<char *>(memory);
     return array;
-}
-
-// The dtype of a call: that of its arrays which have no dtype of their own.
-static DType dtype_of(const Op &op, const Array *arrays) {
-    int i = 0;
-    while (i < op.n_arguments - 1 && (op.arguments[i].dtype != any_dtype || !arrays[i].given))
-        ++i;
-    return arrays[i].dtype;
 }
 
 void Orchestrator::call(const char *op, int algebra, const Array *arrays, const AttributeValue *attributes,
@@ -103,23 +88,6 @@ Array Orchestrator::compact(const Array &array) {
     if (!dry)
         copy_elements(copy, array);
     return copy;
-}
-
-void Orchestrator::parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure) {
-    struct Chunks {
-        int64_t count, chunks;
-        void (*body)(int64_t, const void *);
-        const void *closure;
-    } chunks = {count, std::min<int64_t>(count, INT_MAX), body, closure};
-    halide_do_par_for(
-        &kernel_,
-        [](void *, int chunk, uint8_t *self) {
-            const Chunks &c = *reinterpret_cast<Chunks *>(self);
-            for (int64_t i = c.count * chunk / c.chunks; i < c.count * (chunk + 1) / c.chunks; ++i)
-                c.body(i, c.closure);
-            return 0;
-        },
-        0, static_cast<int>(chunks.chunks), reinterpret_cast<uint8_t *>(&chunks));
 }
 
 // As stacks of matrices: without dimensions of one element where there are more than two, with such where there are

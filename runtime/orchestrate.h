@@ -44,8 +44,7 @@ public:
     // body(i) for every i below count, on this call's threads. What a body writes must be its own.
     template <typename Body> void parallel(int64_t count, const Body &body) {
         if (!dry)
-            parallel_loop(
-                count, [](int64_t i, const void *closure) { (*static_cast<const Body *>(closure))(i); }, &body);
+            parallel_for(kernel_, count, body);
     }
 
     // to += from and to *= from, element by element; equal shapes.
@@ -59,7 +58,6 @@ public:
 
 private:
     void call(const char *op, int algebra, const Array *arrays, const AttributeValue *attributes, bool whole);
-    void parallel_loop(int64_t count, void (*body)(int64_t, const void *), const void *closure);
 
     const Call &call_;
     KernelContext kernel_;

@@ -19,18 +19,11 @@ bool has_unit_inner_stride(const Call &call, int argument) {
     return core == 0 || a.shape[d] <= 1 || a.strides[d] == 1;
 }
 
-static int64_t elements(const Array &a) {
-    int64_t n = 1;
-    for (int d = 0; d < a.rank; ++d)
-        n *= a.shape[d];
-    return n;
-}
-
 int64_t packed_bytes(const Call &call) {
     int64_t bytes = 0;
     for (int i = call.op->n_inputs; i < call.op->n_arguments; ++i)
         if (!has_unit_inner_stride(call, i))
-            bytes += elements(call.arrays[i]) * dtype_bytes(call.arrays[i].dtype);
+            bytes += call.arrays[i].elements() * dtype_bytes(call.arrays[i].dtype);
     return bytes;
 }
 
@@ -40,17 +33,12 @@ PackedOutputs::PackedOutputs(const Call &original, KernelContext &kernel)
         if (has_unit_inner_stride(call, i))
             continue;
         Array &a = call.arrays[i];
-        copies_[i] = scratch_allocate(kernel, static_cast<size_t>(elements(a)) * dtype_bytes(a.dtype));
+        copies_[i] = scratch_allocate(kernel, static_cast<size_t>(make_compact(a)) * dtype_bytes(a.dtype));
         if (!copies_[i])
             refuse(NITRIX_ERROR_MEMORY, std::string(call.op->name) +
                                             ": no memory for a compact copy of the strided output '" +
                                             call.op->arguments[i].name + "'");
         a.data = static_cast<char *>(copies_[i]);
-        int64_t step = 1;
-        for (int d = a.rank - 1; d >= 0; --d) {
-            a.strides[d] = step;
-            step *= a.shape[d];
-        }
     }
 }
 

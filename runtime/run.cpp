@@ -283,16 +283,20 @@ int64_t run_variant(const Call &original, const Variant &variant) {
     return kernel.peak_bytes.load(std::memory_order_relaxed);
 }
 
+DType dtype_of(const Op &op, const Array *arrays) {
+    int i = 0;
+    while (i < op.n_arguments - 1 && (op.arguments[i].dtype != any_dtype || !arrays[i].given))
+        ++i;
+    return arrays[i].dtype;
+}
+
 // The helper's call and the variant that serves it.
 static const Variant &bind_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays,
                                   Call &helper) {
     helper.op_index = find_op(op);
     helper.op = &ops[helper.op_index];
     helper.algebra = call.algebra;
-    helper.dtype = call.dtype;
-    for (int i = helper.op->n_arguments - 1; i >= 0; --i) // that of the first array whose dtype is the call's
-        if (helper.op->arguments[i].dtype == any_dtype && arrays[i].given)
-            helper.dtype = arrays[i].dtype;
+    helper.dtype = dtype_of(*helper.op, arrays);
     helper.has_data = call.has_data;
     helper.batch_rank = 0;
     helper.options = call.options;

@@ -10,8 +10,11 @@ int64_t run_variant(const Call &original, const Variant &variant);
 // The variant's kernel alone, on a part of a call that runs.
 void run_kernel(const Call &call, const Variant &variant, KernelContext &kernel);
 
-// Runs the row of another op that belongs to `serving`'s target: same algebra and dtype, every size positive; `arrays`
-// in the helper's order, outputs with unit inner stride and all leading dimensions.
+// The dtype of a call: that of its arrays which have no dtype of their own.
+DType dtype_of(const Op &op, const Array *arrays);
+
+// Runs the row of another op that belongs to `serving`'s target: same algebra, every size positive; `arrays` in the
+// helper's order, outputs with unit inner stride and all leading dimensions.
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel);
 // Its scratch bytes.
 int64_t helper_bytes(const Call &call, const Variant &serving, const char *op, const Array *arrays);

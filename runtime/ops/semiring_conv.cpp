@@ -133,9 +133,7 @@ std::optional<Helper> helper_of(const Call &call, const Variant &variant) {
 
 bool is_product(const Helper &helper) { return !std::strcmp(helper.op, "semiring_matmul"); }
 
-bool is_in_words(const Call &call, const Helper &helper) {
-    return is_product(helper) && call.dtype == DType::u8 && repays_words(helper.arrays);
-}
+bool is_in_words(const Helper &helper) { return is_product(helper) && repays_words(helper.arrays); }
 
 } // namespace
 
@@ -143,7 +141,7 @@ bool serve_semiring_conv(const Call &call, const Variant &variant, KernelContext
     const std::optional<Helper> helper = helper_of(call, variant);
     if (!helper || (is_product(*helper) && packed_bytes(call))) // then once more, with a compact output
         return false;
-    if (is_in_words(call, *helper))
+    if (is_in_words(*helper))
         multiply_in_words(call, variant, helper->arrays, kernel);
     else
         run_helper(call, variant, helper->op, helper->arrays, kernel);
@@ -154,8 +152,8 @@ int64_t serve_bytes_semiring_conv(const Call &call, const Variant &variant) {
     const std::optional<Helper> helper = helper_of(call, variant);
     if (!helper)
         return not_served;
-    const int64_t bytes = is_in_words(call, *helper) ? multiply_in_words_bytes(call, variant, helper->arrays)
-                                                     : helper_bytes(call, variant, helper->op, helper->arrays);
+    const int64_t bytes = is_in_words(*helper) ? multiply_in_words_bytes(call, variant, helper->arrays)
+                                               : helper_bytes(call, variant, helper->op, helper->arrays);
     return bytes + (is_product(*helper) ? packed_bytes(call) : 0);
 }
 

@@ -2,14 +2,13 @@
 // underflowed or an operand was infinite. Here those entries are computed in the streaming form: the submatrix of the
 // rows and columns that have any where they fill much of it, a list of them where they do not. Either way an entry has
 // the same bits, so the cut between the two is a matter of speed alone.
-#include <HalideRuntime.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
 #include <optional>
 
 #include "call.h"
+#include "halide_hooks.h"
 #include "run.h"
 #include "scratch.h"
 
@@ -56,12 +55,22 @@ public:
 
     void finish(const Matrix &a, const Matrix &b, const Matrix &c) {
         const int64_t most = side(a.columns, most_rows);
-        Search search = {this, &c, {}};
-        search.run();
-        for (int part = 0; part < search.parts; ++part) {
-            if (!search.found[part])
+        constexpr int parts = 32;
+        constexpr int64_t too_few = 1 << 16; // entries, for threads
+        const auto first_row = [&](int64_t part) { return c.rows * part / parts; };
+        bool may_have[parts]; // marks
+        std::fill_n(may_have, parts, true);
+        if (kernel_.threads > 1 && c.rows * c.columns >= too_few)
+            parallel_for(kernel_, parts, [&](int64_t part) {
+                int64_t i = first_row(part);
+                while (i < first_row(part + 1) && !count(c, i))
+                    ++i;
+                may_have[part] = i < first_row(part + 1);
+            });
+        for (int part = 0; part < parts; ++part) {
+            if (!may_have[part])
                 continue;
-            for (int64_t i = search.first_row(part); i < search.first_row(part + 1); ++i) {
+            for (int64_t i = first_row(part); i < first_row(part + 1); ++i) {
                 const int64_t marked = count(c, i);
                 if (!marked)
                     continue;
@@ -93,36 +102,6 @@ private:
         std::memcpy(&bits, at, size);
         return bits;
     }
-
-    // Which parts of C have marks, on all threads.
-    struct Search {
-        static constexpr int parts = 32;
-        const Streaming *streaming;
-        const Matrix *c;
-        bool found[parts];
-
-        int64_t first_row(int part) const { return c->rows * part / parts; }
-        void look(int part) {
-            found[part] = false;
-            for (int64_t i = first_row(part); i < first_row(part + 1) && !found[part]; ++i)
-                found[part] = streaming->count(*c, i) != 0;
-        }
-        void run() {
-            constexpr int64_t too_few = 1 << 16; // entries, for threads
-            if (streaming->kernel_.threads == 1 || c->rows * c->columns < too_few) {
-                for (int part = 0; part < parts; ++part)
-                    found[part] = first_row(part) < first_row(part + 1);
-                return;
-            }
-            halide_do_par_for(
-                &streaming->kernel_,
-                [](void *, int part, uint8_t *self) {
-                    reinterpret_cast<Search *>(self)->look(part);
-                    return 0;
-                },
-                0, parts, reinterpret_cast<uint8_t *>(this));
-        }
-    };
 
     int64_t count(const Matrix &c, int64_t i) const {
         int64_t marked = 0, j = 0;

@@ -34,11 +34,7 @@ void cut(Array &array, int axis, int64_t first, int64_t size) {
 Array product_of_slice(const Call &call, char *data) {
     Array product = call.arrays[C];
     product.data = data;
-    int64_t stride = 1;
-    for (int d = product.rank - 1; d >= 0; --d) {
-        product.strides[d] = stride;
-        stride *= product.shape[d];
-    }
+    make_compact(product);
     return product;
 }
 
@@ -53,7 +49,7 @@ int64_t slice_bytes(const Call &call) {
 
 // The plain variants are what all forms are compared with.
 bool is_in_words(const Call &call, const Variant &variant) {
-    return call.dtype == DType::u8 && targets[variant.target].priority > 0 && repays_words(call.arrays);
+    return targets[variant.target].priority > 0 && repays_words(call.arrays);
 }
 
 void multiply_in_slices(const Call &call, const Variant &variant, KernelContext &kernel) {
