@@ -60,13 +60,13 @@ Func StencilGradient::columns(const std::string &name, const Func &image, const 
     return copies.back().of;
 }
 
-Func StencilGradient::whole_vectors(const std::string &name, const Func &image, const Expr &size) {
+Func StencilGradient::whole_vectors(const std::string &name, const Func &image, const Expr &size, bool of_rows) {
     Func copy(name);
     std::vector<Var> at(static_cast<size_t>(image.dimensions()));
     Position from(at.begin(), at.end());
     from[0] = min(likely(from[0]), size - 1);
     copy(at) = image(from);
-    copies.push_back({copy, RDom()});
+    copies.push_back({copy, RDom(), of_rows});
     return copy;
 }
 

@@ -42,6 +42,7 @@ public:
     struct Copy {
         Func of;
         RDom row;
+        bool of_rows = false; // made for the rows at hand, not for all
     };
     std::vector<Copy> copies;
     // Scratch bytes of one call for tiles of that size, as a function of the shape; the schedule evaluates it.
@@ -50,9 +51,10 @@ public:
     // How many of t and of vectors a tile takes of the room that the accumulators have. across: no vectors of v; a
     // vector of values of outer's second variable, whose partial results are merged in order.
     enum class Tile { tall, column, square, across } tile = Tile::tall;
-    // Whether the first dimension of `rest` lies inside the loops over `outer`, and all tiles with it: a row of
-    // operands that comes from memory once serves them all.
-    bool all_tiles_at_once = false;
+    // Whether all of an item's output is accumulated at once, from a few rows of the operands after the other: they
+    // come from memory once and stay in the second-level cache for all that they are needed for.
+    bool all_at_once = false;
+    static constexpr int rows_at_hand = 4;
 
     // The reduction is a sum of elements of a type.
     void sums(Type t);
@@ -66,7 +68,7 @@ public:
 
     // copy(v, ...) = image(v, ...) up to whole tiles of v, whose last elements are the last one: dense vectors in edge
     // tiles too, which would gather else. For v the first dimension of the image.
-    Func whole_vectors(const std::string &name, const Func &image, const Expr &size);
+    Func whole_vectors(const std::string &name, const Func &image, const Expr &size, bool of_rows = false);
 
     void tiled(int width, int tile);
     // In a step: the position along v, past the end in an edge tile, where a step has at_v clamped.

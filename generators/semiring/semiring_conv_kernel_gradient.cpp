@@ -59,7 +59,7 @@ private:
         f.v = o;
         f.t = c;
         f.rest = {kw, kh, kd, batch};
-        f.all_tiles_at_once = true;
+        f.all_at_once = true;
         f.v_size = c_out;
         f.t_size = c_in;
         f.outer.where(is_in(place_of(axes[1], f.outer[1], kh), axes[1].size));
@@ -69,18 +69,16 @@ private:
         const Expr of_dy = dy(o, w, h, d, batch);
         terms(o, w, h, d, batch) = term.weight ? term.weight(of_dy, y(o, w, h, d, batch)) : of_dy;
         const bool reads_y = term.reads_result;
-        const Func weights = f.whole_vectors("weights", terms, c_out);
-        const Func values = reads_y ? f.whole_vectors("values", y, c_out) : Func();
+        const Func weights = f.whole_vectors("weights", terms, c_out, true);
+        const Func values = reads_y ? f.whole_vectors("values", y, c_out, true) : Func();
         const bool reads_k = right_reads_k();
         const Func own = reads_k ? f.whole_vectors("own", k, c_out) : Func();
         const auto shape = [](const char *name) { return family::Stencil::shape(name); };
         f.scratch = [this, shape, reads_y, reads_k](int width, int tile, int) {
             const Expr taps = shape("window0") * shape("window1") * shape("window2") * shape("c_in");
-            const Expr copied =
-                (reads_y ? 2 : 1) * shape("out0") * shape("out1") * shape("out2") + (reads_k ? taps : cast<int64_t>(0));
-            // Each thread holds the sums of the taps of a row of the window.
-            const Expr holders = min(shape("threads"), shape("window0") * shape("window1"));
-            const Expr sums = holders * shape("window2") * family::whole(shape("c_in"), tile);
+            const Expr rows = min(shape("out1"), family::StencilGradient::rows_at_hand);
+            const Expr copied = (reads_y ? 2 : 1) * rows * shape("out2") + (reads_k ? taps : cast<int64_t>(0));
+            const Expr sums = taps / shape("c_in") * family::whole(shape("c_in"), tile);
             return x.type().bytes() * family::whole(shape("c_out"), width) * (copied + sums);
         };
         f.step = [this, weights, values, own, reads_y, reads_k](const Expr &old, const Expr &, const Expr &at_c) {

@@ -8,11 +8,15 @@ using namespace Halide;
 
 constexpr auto tail = TailStrategy::GuardWithIf;
 
-static void make_copies(family::StencilGradient &f, int lanes) {
+static void make_copies(family::StencilGradient &f, int lanes, const RVar &rows) {
     for (family::StencilGradient::Copy &copy : f.copies) {
         // A padded row has room behind it; another copy reads its operand up to the end and no further.
         const auto end = copy.row.defined() ? TailStrategy::RoundUp : tail;
-        copy.of.compute_at(f.out, f.rest.back()).vectorize(copy.of.args()[0], lanes, end);
+        if (copy.of_rows)
+            copy.of.compute_at(f.total, rows);
+        else
+            copy.of.compute_at(f.out, f.rest.back());
+        copy.of.vectorize(copy.of.args()[0], lanes, end);
         if (copy.row.defined())
             copy.of.update().reorder(copy.row, copy.of.args()[1]).vectorize(copy.row, lanes, tail);
     }
@@ -58,7 +62,7 @@ static void sum_across(family::StencilGradient &f, int lanes) {
         .vectorize(rows, lanes)
         .unroll(f.vi)
         .partition(f.inner, Partition::Never);
-    make_copies(f, lanes);
+    make_copies(f, lanes, RVar());
 }
 
 void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
@@ -81,44 +85,54 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
     order.insert(order.end(), f.rest.begin(), f.rest.end());
     f.out.reorder(order).vectorize(vi, lanes, tail);
     // Loops nest and are not fused: of a fused index Halide 21 does not see that it is one point.
-    if (!f.all_tiles_at_once) {
+    if (!f.all_at_once) {
         Var chunk("chunk");
         f.out.split(to, chunk, to, 32, tail).parallel(chunk).partition(chunk, Partition::Never);
+        f.out.parallel(f.rest[0]).partition(f.rest[0], Partition::Never);
     }
-    for (size_t d = f.all_tiles_at_once; d <= f.all_tiles_at_once * 2; ++d)
-        f.out.parallel(f.rest[d]).partition(f.rest[d], Partition::Never);
 
     const auto inside = [&](Func &part, bool one_tile) {
         part.bound(f.vi, 0, width).bound(f.ti, 0, tile);
         if (one_tile)
             part.bound_extent(f.vo, 1).bound_extent(f.to, 1);
-        for (size_t d = one_tile ? 0 : 1; d < f.rest.size(); ++d)
+        for (size_t d = one_tile ? 0 : f.rest.size() - 1; d < f.rest.size(); ++d)
             part.bound_extent(f.rest[d], 1);
         part.vectorize(f.vi, lanes).unroll(f.vi).unroll(f.ti);
     };
-    const auto over = [&](Stage stage, const RDom &domain, bool one_tile) {
-        std::vector<VarOrRVar> loops = {f.vi, f.ti};
-        for (int d = 0; d < domain.dimensions(); ++d) {
-            loops.push_back(domain[d]);
-            if (!one_tile && d == 0) {
-                loops.insert(loops.end(), {f.vo, f.to, f.rest[0]});
-                stage.partition(f.vo, Partition::Never).partition(f.to, Partition::Never);
-            }
-        }
+    const auto over = [&](Stage stage, std::vector<VarOrRVar> loops) {
+        loops.insert(loops.begin(), {f.vi, f.ti});
         stage.reorder(loops).vectorize(f.vi, lanes).unroll(f.vi).unroll(f.ti);
-        for (int d = 0; d < domain.dimensions(); ++d)
-            stage.partition(domain[d], Partition::Never);
+        for (const VarOrRVar &loop : loops)
+            if (loop.name() != f.vi.name() && loop.name() != f.ti.name())
+                stage.partition(loop, Partition::Never);
     };
-    const bool one_tile = !f.all_tiles_at_once;
-    inside(f.total, one_tile);
-    f.total.compute_at(f.out, one_tile ? vo : f.rest[1]);
-    over(f.total.update(), f.outer, one_tile);
+    const auto all_of = [](const RDom &domain) {
+        std::vector<VarOrRVar> loops;
+        for (int d = 0; d < domain.dimensions(); ++d)
+            loops.emplace_back(domain[d]);
+        return loops;
+    };
+    inside(f.total, !f.all_at_once);
+    RVar chunk("chunk"), row("row");
+    if (f.all_at_once) {
+        f.total.compute_at(f.out, f.rest.back());
+        Stage stage = f.total.update();
+        stage.split(f.outer[1], chunk, row, family::StencilGradient::rows_at_hand, tail);
+        stage.parallel(f.rest[1]).parallel(f.rest[2]);
+        over(stage, {f.vo, f.to, f.rest[0], f.outer[0], row, f.rest[1], f.rest[2], chunk, f.outer[2], f.rest[3]});
+    } else {
+        f.total.compute_at(f.out, vo);
+        over(f.total.update(), all_of(f.outer));
+    }
     inside(f.partial, true);
     for (const Var &d : f.of)
         f.partial.bound_extent(d, 1);
-    f.partial.compute_at(f.total, f.outer[0]);
-    over(f.partial.update(), f.inner, true);
-    make_copies(f, lanes);
+    if (f.all_at_once)
+        f.partial.compute_at(f.total, f.vo);
+    else
+        f.partial.compute_at(f.total, f.outer[0]);
+    over(f.partial.update(), all_of(f.inner));
+    make_copies(f, lanes, chunk);
 }
 
 } // namespace nitrix
