@@ -67,7 +67,14 @@ void Contraction::merge_into_c(Expr part) {
 // What follows the merges, as update stages of c from number `stages` on.
 void Contraction::finish_c(int stages) {
     if (lowering) {
-        c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        if (panels.empty()) {
+            c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        } else { // full panels were finished in their tiles
+            const int width = panels.front().width;
+            finished = RDom(columns / width * width, columns % width, "finished");
+            c(finished, i, batch) =
+                lowering->result(c(finished, i, batch), a_maximum(i, batch), b_maximum(finished, batch));
+        }
         finalize_stage = stages++;
     } else if (!algebra.finalize_is_identity() && panels.empty() && smalls.empty()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
@@ -157,7 +164,8 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     // Runs that carry winners are as many loops to compile: an edge has one.
     const int length = carries ? winner_block : block;
     p.block = edge ? length : block;
-    const int width = vectors * lanes, full_width = tile.vectors * lanes;
+    p.width = vectors * lanes;
+    const int width = p.width, full_width = tile.vectors * lanes;
     const Expr left_over = columns % full_width, full_panels = columns / full_width;
     const Expr mine = (left_over + lanes - 1) / lanes == vectors; // the edge has this width
     const auto func = [&](const char *name) { return Func(name + p.suffix); };
@@ -251,8 +259,11 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     }
     const Expr before = choose(at_block == 0, product.init(result)[0], c(column, i, batch));
     Expr value = product.merge({before}, {part_of_result(part)})[0];
-    if (!lowering && !algebra.finalize_is_identity())
-        value = choose(at_block == n_blocks - 1, algebra.finalize({value}), value);
+    const Expr last = at_block == n_blocks - 1;
+    if (lowering && !edge)
+        value = branch(last, lowering->result(value, a_maximum(i, batch), b_maximum(column, batch)), value);
+    else if (!lowering && !algebra.finalize_is_identity())
+        value = choose(last, algebra.finalize({value}), value);
     c(column, i, batch) = value;
     panels.push_back(p);
 }

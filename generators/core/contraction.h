@@ -65,6 +65,7 @@ struct ContractionPanel {
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
     RDom columns;           // of the edge panel, for packing
     RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
+    int width;              // of a tile, in columns
     int block;              // of k, in steps
     std::vector<ContractionRun> runs; // of one block
     int merge_stage = 0;              // of c
@@ -76,8 +77,8 @@ public:
     // Short enough to search one for its winner.
     static constexpr int winner_block = 64;
 
-    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first. carries: c is a Tuple of the
-    // value and of the block of k (winner_block long) that it was met in first, -1 where the value is the identity.
+    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first. carries: c is a Tuple of
+    // the value and of the block of k (winner_block long) that it was met in first, -1 where the value is the identity.
     Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
                 bool carries = false);
 
@@ -116,6 +117,7 @@ public:
     RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
+    RDom finished; // columns of panelled()'s edge, under a lowering
     // Steps of k that B is packed for at a time: what the second-level cache holds.
     int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,

@@ -190,7 +190,7 @@ void panel_form(Contraction &f, const ContractionTile &tile, int lanes) {
         packed = max(packed, packed_bytes(f, p, tile, lanes));
     }
     if (f.finalize_stage >= 0)
-        f.c.update(f.finalize_stage).vectorize(f.j, lanes, guard).parallel(f.i);
+        f.c.update(f.finalize_stage).vectorize(f.finished, lanes, guard).parallel(f.i);
     if (f.poison_stage >= 0)
         scan_for_nan(f, lanes);
     f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f));
