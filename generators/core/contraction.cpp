@@ -5,26 +5,22 @@ namespace nitrix::family {
 using namespace Halide;
 
 Contraction::Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
-                         std::optional<Func> winner)
+                         bool carries)
     : algebra(algebra), lowering(algebra.lowering()), product(lowering ? *lowering->product : algebra), a(std::move(a)),
-      b(std::move(b)), c(std::move(c)), winner(std::move(winner)), rows(std::move(rows)), columns(std::move(columns)),
+      b(std::move(b)), c(std::move(c)), carries(carries), rows(std::move(rows)), columns(std::move(columns)),
       depth(std::move(depth)), type(this->a.type()), result(algebra.bit_packed() ? UInt(8) : type) {}
 
-void Contraction::define_order() {
-    n_blocks = (depth + block_length() - 1) / block_length();
+void Contraction::define_order(int length) {
+    block_length = length;
+    n_blocks = (depth + block_length - 1) / block_length;
     blocks = RDom(0, n_blocks, "blocks");
-    inside = RDom(0, block_length(), "inside");
-    inside.where(inside < depth - ko * block_length());
-}
-
-Expr Contraction::steps_of_block() const {
-    const Expr left = depth - ko * block_length();
-    return min(block_length(), left);
+    inside = RDom(0, block_length, "inside");
+    inside.where(inside < depth - ko * block_length);
 }
 
 // Bounds inference does not see the predicates of what walks over a block.
 Expr Contraction::clamped_k(Expr inside_block) const {
-    return unsafe_promise_clamped(ko * block_length() + std::move(inside_block), 0, depth - 1);
+    return unsafe_promise_clamped(ko * block_length + std::move(inside_block), 0, depth - 1);
 }
 
 // Any byte but 0 is true: all bits of the left one, against which any bit of the right one counts.
@@ -43,31 +39,42 @@ void Contraction::define_maxima() {
     b_maximum(j, batch) = exact::ordered_max(b_maximum(j, batch), b(j, maximum_k, batch));
 }
 
+// c after a part of the reduction whose winner is part_winner.
+Tuple Contraction::first_met(const Expr &first, const Expr &part, const Expr &part_winner, const Expr &held,
+                             const Expr &held_winner) const {
+    const Expr before = select(first, algebra.init(type)[0], held);
+    const Expr value = algebra.merge({before}, {part})[0];
+    // Compared as integers: what a strict comparison of floats reads, Halide 21 does not see when it splits a Tuple,
+    // and the second element would read the new value of the first.
+    const auto bits = [&](const Expr &x) { return reinterpret(UInt(type.bits()), x); };
+    return Tuple(value, select(bits(value) != bits(before), part_winner, select(first, -1, held_winner)));
+}
+
 void Contraction::merge_into_c(Expr part) {
     const Expr first = Expr(blocks) == 0; // nothing is read before: no pass to initialise the result
-    if (carries()) {
-        // The block comes first: under strict_float, Halide 21 lets a later element of a Tuple read the new value of
-        // an earlier one.
-        carried(j, i, batch) = Tuple(undef<int32_t>(), undef(type));
-        const Expr before = select(first, -1, carried(j, i, batch)[0]);
-        const Expr held = select(first, algebra.init(type)[0], carried(j, i, batch)[1]);
-        const Expr better = algebra.merge({held}, {std::move(part)})[0];
-        carried(j, i, batch) = Tuple(select(better != held, Expr(blocks), before), better);
-        c(j, i, batch) = carried(j, i, batch)[1];
-        (*winner)(j, i, batch) = carried(j, i, batch)[0];
+    if (carries) {
+        c(j, i, batch) = Tuple(undef(type), undef<int32_t>());
+        c(j, i, batch) = first_met(first, part, Expr(blocks), c(j, i, batch)[0], c(j, i, batch)[1]);
     } else {
         c(j, i, batch) = undef(result);
         const Expr before = select(first, product.init(result)[0], c(j, i, batch));
         c(j, i, batch) = product.merge({before}, {part_of_result(std::move(part))})[0];
     }
     merge_stage = 0;
-    finish_c(carries() ? 0 : 1);
+    finish_c(1);
 }
 
 // What follows the merges, as update stages of c from number `stages` on.
 void Contraction::finish_c(int stages) {
     if (lowering) {
-        c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        if (panels.empty()) {
+            c(j, i, batch) = lowering->result(c(j, i, batch), a_maximum(i, batch), b_maximum(j, batch));
+        } else { // full panels were finished in their tiles
+            const int width = panels.front().width;
+            finished = RDom(columns / width * width, columns % width, "finished");
+            c(finished, i, batch) =
+                lowering->result(c(finished, i, batch), a_maximum(i, batch), b_maximum(finished, batch));
+        }
         finalize_stage = stages++;
     } else if (!algebra.finalize_is_identity() && panels.empty() && smalls.empty()) {
         c(j, i, batch) = algebra.finalize({c(j, i, batch)});
@@ -90,7 +97,13 @@ void Contraction::finish_c(int stages) {
         poisoned = RDom(0, columns, "poisoned");
         poisoned.where(nan_any(batch) != 0);
         const Expr nan = exact::constant(type, std::numeric_limits<double>::quiet_NaN());
-        c(poisoned, i, batch) = select((nan_a(i, batch) | nan_b(poisoned, batch)) != 0, nan, c(poisoned, i, batch));
+        const Expr is_poisoned = (nan_a(i, batch) | nan_b(poisoned, batch)) != 0;
+        if (carries) {
+            const Tuple both = c(poisoned, i, batch);
+            c(poisoned, i, batch) = Tuple(select(is_poisoned, nan, both[0]), both[1]);
+        } else {
+            c(poisoned, i, batch) = select(is_poisoned, nan, c(poisoned, i, batch));
+        }
         poison_stage = stages++;
     }
 }
@@ -104,7 +117,7 @@ Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
 }
 
 void Contraction::whole() {
-    define_order();
+    define_order(carries ? winner_block : block);
     if (lowering) {
         define_maxima();
         a_rows(k, i, batch) = lowering->operand(a(k, i, batch), a_maximum(i, batch));
@@ -148,18 +161,16 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     p.rows = edge && vectors < tile.vectors ? tile.edge_rows[vectors - 1] : tile.rows;
     p.suffix = edge ? "_edge_" + std::to_string(vectors) : "_full";
     p.merge_stage = static_cast<int>(panels.size());
-    const int width = vectors * lanes, full_width = tile.vectors * lanes;
+    // Runs that carry winners are as many loops to compile: an edge has one.
+    const int length = carries ? winner_block : block;
+    p.block = edge ? length : block;
+    p.width = vectors * lanes;
+    const int width = p.width, full_width = tile.vectors * lanes;
     const Expr left_over = columns % full_width, full_panels = columns / full_width;
     const Expr mine = (left_over + lanes - 1) / lanes == vectors; // the edge has this width
     const auto func = [&](const char *name) { return Func(name + p.suffix); };
-    p.a = func("a_rows"), p.b = func("b_panel"), p.partial = func("partial"), p.b_inside = func("b_inside");
+    p.a = func("a_rows"), p.b = func("b_panel"), p.b_inside = func("b_inside");
     p.maximum = func("maximum_inside");
-    // Whole groups of unrolled steps, then the rest: a test in the unrolled loop would cost more than the loop.
-    const int unroll = tile.unroll_k;
-    p.groups = RDom(0, unroll, 0, block_length() / unroll, "groups" + p.suffix);
-    p.groups.where(p.groups[1] * unroll + unroll <= depth - ko * block_length());
-    p.rest = RDom(0, unroll - 1, "rest" + p.suffix);
-    p.rest.where(p.rest < steps_of_block() % unroll);
 
     // A: an edge tile of rows repeats the last one, which the guarded store drops.
     std::function<Expr(const Expr &)> left;
@@ -183,7 +194,7 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         p.columns = RDom(0, extent, "columns" + p.suffix);
         packed(ji, k, jo, batch) = zero(type);
         packed(p.columns % width, k, p.columns / width, batch) = b(first + p.columns, k, batch);
-        p.tiles = RDom(0, extent, 0, select(mine, n_blocks, 0), "tiles" + p.suffix);
+        p.tiles = RDom(0, extent, 0, select(mine, (depth + p.block - 1) / p.block, 0), "tiles" + p.suffix);
     } else {
         packed(ji, k, jo, batch) = b(first + ji, k, batch);
         const Expr k_panels = (n_blocks + blocks_per_panel() - 1) / blocks_per_panel();
@@ -199,16 +210,31 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         p.b(ji, k, jo, batch) = lowering->operand(p.b_inside(ji, k, jo, batch), p.maximum(ji, jo, batch));
     }
 
-    p.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
-    const Expr block_begin = ko * block_length(), block_end = min(block_begin + block_length(), depth);
-    const auto accumulate = [&](const Expr &step_of_k) {
-        const Expr at_k = unsafe_promise_clamped(step_of_k, block_begin, block_end - 1);
-        p.partial(ji, ii, jo, io, ko, batch) =
-            step(p.partial(ji, ii, jo, io, ko, batch), left(at_k), p.b(ji, at_k, jo, batch), Expr());
-    };
-    accumulate(block_begin + p.groups[1] * unroll + p.groups[0]);
-    if (unroll > 1)
-        accumulate(block_end / unroll * unroll + p.rest); // blocks begin at multiples of `unroll`
+    // Whole groups of unrolled steps, then the rest: a test in the unrolled loop would cost more than the loop.
+    const int unroll = tile.unroll_k;
+    const Expr block_begin = ko * p.block, block_end = min(block_begin + p.block, depth);
+    for (int at = 0; at < p.block / length; ++at) {
+        const std::string suffix = p.suffix + (at ? "_" + std::to_string(at) : "");
+        const Expr begin = block_begin + at * length, left_steps = depth - begin;
+        const Expr steps = at ? clamp(left_steps, 0, length) : min(length, left_steps);
+        ContractionRun run{Func("partial" + suffix), RDom(0, unroll, 0, length / unroll, "groups" + suffix),
+                           RDom(0, unroll - 1, "rest" + suffix)};
+        run.groups.where(run.groups[1] * unroll + unroll <= left_steps);
+        run.rest.where(run.rest < steps % unroll);
+        Func partial = run.partial;
+        // A maximum or minimum may go on from what it is; its bits stay those of a merge.
+        partial(ji, ii, jo, io, ko, batch) =
+            at ? p.runs.back().partial(ji, ii, jo, io, ko, batch) : product.init(type)[0];
+        const auto accumulate = [&](const Expr &step_of_k) {
+            const Expr at_k = unsafe_promise_clamped(step_of_k, block_begin, block_end - 1);
+            partial(ji, ii, jo, io, ko, batch) =
+                step(partial(ji, ii, jo, io, ko, batch), left(at_k), p.b(ji, at_k, jo, batch), Expr());
+        };
+        accumulate(begin + run.groups[1] * unroll + run.groups[0]);
+        if (unroll > 1)
+            accumulate((begin + steps) / unroll * unroll + run.rest); // runs begin at multiples of `unroll`
+        p.runs.push_back(run);
+    }
 
     // A guarded store needs select: a branch in it would be taken lane by lane.
     const auto choose = [&](const Expr &condition, const Expr &yes, const Expr &no) {
@@ -216,11 +242,28 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     };
     const Expr panel = edge ? in_panel / width : Expr(p.tiles[2]);
     const Expr column = edge ? first + in_panel : panel * width + in_panel;
-    const Expr part = p.partial(edge ? in_panel % width : in_panel, i % p.rows, panel, i / p.rows, at_block, batch);
+    const auto part_of_run = [&](Func partial) {
+        return partial(edge ? in_panel % width : in_panel, i % p.rows, panel, i / p.rows, at_block, batch);
+    };
+    const Expr part = part_of_run(p.runs.back().partial);
+    if (carries) {
+        const int runs = static_cast<int>(p.runs.size());
+        Expr winner = at_block * runs;
+        for (int at = 1; at < runs; ++at) {
+            const Expr grown = part_of_run(p.runs[at].partial) != part_of_run(p.runs[at - 1].partial);
+            winner = select(grown, at_block * runs + at, winner);
+        }
+        c(column, i, batch) = first_met(at_block == 0, part, winner, c(column, i, batch)[0], c(column, i, batch)[1]);
+        panels.push_back(p);
+        return;
+    }
     const Expr before = choose(at_block == 0, product.init(result)[0], c(column, i, batch));
     Expr value = product.merge({before}, {part_of_result(part)})[0];
-    if (!lowering && !algebra.finalize_is_identity())
-        value = choose(at_block == n_blocks - 1, algebra.finalize({value}), value);
+    const Expr last = at_block == n_blocks - 1;
+    if (lowering && !edge)
+        value = branch(last, lowering->result(value, a_maximum(i, batch), b_maximum(column, batch)), value);
+    else if (!lowering && !algebra.finalize_is_identity())
+        value = choose(last, algebra.finalize({value}), value);
     c(column, i, batch) = value;
     panels.push_back(p);
 }
@@ -229,7 +272,10 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
     define_order();
     if (lowering)
         define_maxima();
-    c(j, i, batch) = undef(result);
+    if (carries)
+        c(j, i, batch) = Tuple(undef(type), undef<int32_t>());
+    else
+        c(j, i, batch) = undef(result);
     add_panel(tile, lanes, tile.vectors, false);
     for (int vectors = 1; vectors <= tile.vectors; ++vectors)
         add_panel(tile, lanes, vectors, true);
@@ -282,8 +328,8 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             row_tile = s.tiles[2], item = s.tiles[4];
         }
         s.merges = RDom(0, n_blocks, "merges" + suffix);
-        s.inside = RDom(0, block_length(), "inside" + suffix);
-        s.inside.where(s.inside < depth - ko * block_length());
+        s.inside = RDom(0, block_length, "inside" + suffix);
+        s.inside.where(s.inside < depth - ko * block_length);
         s.total = Func("total" + suffix);
         s.partial = Func("partial" + suffix);
         const auto column = [&](const Expr &o, const Expr &at) {

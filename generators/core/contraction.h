@@ -17,6 +17,7 @@ namespace nitrix::family {
 
 using Halide::Func;
 using Halide::RDom;
+using Halide::Tuple;
 using Halide::Var;
 
 // The register tile: rows x (vectors * lanes) accumulators. rows * vectors + rows + 1 must not exceed the number of
@@ -47,30 +48,39 @@ struct ContractionSmall {
     int merge_stage = 0; // of c
 };
 
+// What one accumulation of a tile runs through: a block of k or, where winners are carried, a part of one, which goes
+// on from where the part before it ended.
+struct ContractionRun {
+    Func partial;
+    RDom groups, rest; // k inside: (of a group, groups of unroll_k), what is left
+};
+
 // Tiles of one width over all rows of C: the full panels of columns, or what is left to their right, in one of the
 // widths that it may have.
 struct ContractionPanel {
     int rows, vectors; // of a tile
     bool edge;
     std::string suffix;
-    Func a, b, partial;     // packed operands, one block's reduction
+    Func a, b;              // packed operands
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
     RDom columns;           // of the edge panel, for packing
     RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
-    RDom groups, rest;      // k inside a block: (of a group, groups of unroll_k), what is left
-    int merge_stage = 0;    // of c
+    int width;              // of a tile, in columns
+    int block;              // of k, in steps
+    std::vector<ContractionRun> runs; // of one block
+    int merge_stage = 0;              // of c
 };
 
 class Contraction {
 public:
     static constexpr int block = 256;
-    // Short enough to search one for its winner, long enough to merge seldom: 1.1 of the time without a winner.
+    // Short enough to search one for its winner.
     static constexpr int winner_block = 64;
 
-    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first. winner, if given: like c,
-    // the block of k (winner_block long) in which c was met first, -1 where that is the identity.
+    // a: dims (k, i, batch), b: dims (j, k, batch), c: dims (j, i, batch), innermost first. carries: c is a Tuple of
+    // the value and of the block of k (winner_block long) that it was met in first, -1 where the value is the identity.
     Contraction(const Algebra &algebra, Func a, Func b, Func c, Expr rows, Expr columns, Expr depth,
-                std::optional<Func> winner = std::nullopt);
+                bool carries = false);
 
     // One accumulator at a time: the reference.
     void whole();
@@ -87,7 +97,7 @@ public:
     const Algebra &product;                 // what the inner loop computes in: the lowering's, else the algebra itself
     const Func a, b;
     Func c;
-    std::optional<Func> winner;
+    const bool carries;
     const Expr rows, columns, depth;
     const Type type;         // of the operands
     const Type result;       // of C: truth values are bytes, also where the operands hold 32 of them in a word
@@ -107,9 +117,7 @@ public:
     RDom maximum_k;
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
-    Func carried{"carried"}; // (block, value): c and winner while they grow
-    bool carries() const { return winner.has_value(); }
-    int block_length() const { return carries() ? winner_block : block; }
+    RDom finished; // columns of panelled()'s edge, under a lowering
     // Steps of k that B is packed for at a time: what the second-level cache holds.
     int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
@@ -119,11 +127,10 @@ public:
     // If given, whole()'s accumulators start from this in place of the identity, whose value it has.
     std::optional<Expr> start;
     Func at_tile{"at_tile"};
-    Func merged() const { return carries() ? carried : c; }
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
     std::vector<ContractionPanel> panels;                        // of panelled()
     std::vector<ContractionSmall> smalls;                        // of unpacked()
-    int blocks_per_panel() const { return panel_depth() / block_length(); }
+    int blocks_per_panel() const { return panel_depth() / block; }
     bool poisons_in_tiles() const { return product.drops_nan() && shape_class == "small"; }
 
     // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its
@@ -138,18 +145,20 @@ public:
     static Expr shape_depth() { return Halide::Internal::Variable::make(Halide::Int(64), "k"); }
 
 private:
-    void define_order();
+    void define_order(int length = block);
     void merge_into_c(Expr part);
+    Tuple first_met(const Expr &first, const Expr &part, const Expr &part_winner, const Expr &held,
+                    const Expr &held_winner) const;
     void finish_c(int stages);
     void add_panel(const ContractionTile &tile, int lanes, int vectors, bool edge);
-    Expr steps_of_block() const;
     Expr clamped_k(Expr inside_block) const;
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr left_value(Expr value) const;
     Expr part_of_result(Expr part) const;
     void define_maxima();
 
-    Expr n_blocks; // of k
+    int block_length = block; // in steps of k
+    Expr n_blocks;            // of k
 };
 
 } // namespace nitrix::family

@@ -28,21 +28,21 @@ void Refinement::whole() {
     define_index();
 }
 
-void Refinement::vectors(int lanes) {
-    steps = RDom(0, block / lanes, "steps");
-    across = RDom(0, lanes, "across");
-    const Expr nan = exact::constant(type, std::numeric_limits<double>::quiet_NaN()), inner = min(k, depth - 1);
-    a_rows(k, i, batch) = select(k < depth, a(inner, i, batch), nan);
-    b_columns(k, j, batch) = select(k < depth, b(j, inner, batch), nan);
-    const Expr at = steps * lanes + lane;
-    const Expr equal =
-        algebra.combine(a_rows(first_k() + at, i, batch), b_columns(first_k() + at, j, batch)) == c(j, i, batch);
-    // 16 bits, of which x86 finds the smallest in one instruction.
-    const Expr no_lane = cast<uint16_t>(0xffff);
-    in_lane(lane, j, i, batch) = no_lane;
-    in_lane(lane, j, i, batch) = min(in_lane(lane, j, i, batch), select(equal, cast<uint16_t>(at), no_lane));
-    found(j, i, batch) = no_lane;
-    found(j, i, batch) = min(found(j, i, batch), in_lane(across, j, i, batch));
+void Refinement::blocks() {
+    const Expr nan = exact::constant(type, std::numeric_limits<double>::quiet_NaN()), last = depth - 1;
+    const Expr kx = ko * block + k;
+    a_rows(k, i, batch) = select(k < depth, a(min(k, last), i, batch), nan);
+    b_columns(k, j, ko, batch) = select(kx < depth, b(j, min(kx, last), batch), nan);
+    // The whole block is compared at once, one bit a step: the lowest that is set is the first that is equal.
+    std::vector<Expr> from_a, from_b;
+    for (int at = 0; at < block; ++at) {
+        from_a.push_back(a_rows(first_k() + at, i, batch));
+        from_b.push_back(b_columns(at, j, first_k() / block, batch));
+    }
+    const auto vector = [](const std::vector<Expr> &steps) { return Internal::Shuffle::make_concat(steps); };
+    const Expr sought = Internal::Broadcast::make(c(j, i, batch), block);
+    const Expr equal = algebra.combine(vector(from_a), vector(from_b)) == sought;
+    found(j, i, batch) = cast<int>(count_trailing_zeros(reinterpret(UInt(block), equal)));
     define_index();
 }
 

@@ -19,8 +19,8 @@ public:
 
     // One k at a time: the reference.
     void whole();
-    // `lanes` k at a time, from operands copied so that k is contiguous in both.
-    void vectors(int lanes);
+    // A block at a time, from operands copied so that its k are contiguous in both.
+    void blocks();
 
     const Algebra &algebra;
     const Func a, b, c, winner;
@@ -28,10 +28,10 @@ public:
     const Expr rows, columns, depth;
     const Type type;
 
-    Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"}, lane{"lane"};
-    RDom inside, steps, across;                    // k inside a block; vectors of a block; lanes of a vector
+    Var i{"i"}, j{"j"}, k{"k"}, ko{"ko"}, batch{"batch"};
+    RDom inside;                                   // k inside a block
     Func a_rows{"a_rows"}, b_columns{"b_columns"}; // copies, k innermost, NaN (which equals nothing) behind the end
-    Func in_lane{"in_lane"}, found{"found"};       // the smallest match of a lane, and of all
+    Func found{"found"};                           // the smallest match of a block
 
     Expr a_is_dense; // unit stride along k
     // Scratch bytes of one call as a function of the shape, set by the schedule.

@@ -6,17 +6,15 @@ namespace nitrix {
 
 class SemiringMatmulCarry : public Op<SemiringMatmulCarry> {
 public:
-    // Innermost dimension first: A(k, i, batch), B(j, k, batch), C(j, i, batch), winner(j, i, batch).
+    // Innermost dimension first: A(k, i, batch), B(j, k, batch), C(j, i, batch), of which the second is the winner.
     Input<Halide::Buffer<void, 3>> a{"A"}, b{"B"};
-    Output<Halide::Buffer<void, 3>> c{"C"}, winner{"winner"};
+    Output<Halide::Func> c{"C", 3};
 
     void generate() {
-        const Expr m = c.dim(1).extent(), n = c.dim(0).extent(), k = a.dim(0).extent();
-        constrain_product(a, b, c);
-        constrain_like(winner, c);
-        family::Contraction f(algebra(), a, b, c, m, n, k, winner);
+        family::Contraction f(algebra(), a, b, c, a.dim(1).extent(), b.dim(0).extent(), a.dim(0).extent(), true);
         note_strides(f, a, b);
         schedule_with(f);
+        constrain_product(a, b, Halide::Func(c).output_buffers()[0]);
     }
 };
 

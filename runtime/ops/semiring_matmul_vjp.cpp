@@ -58,31 +58,49 @@ void scatter_rows(Orchestrator &o, const Call &call, const Array &index, const A
     });
 }
 
-// dB[k, j] = sum over i, in order, of the dC[i, j] whose index is k: a band of columns belongs to one thread, narrow
-// enough to stay in the second-level cache.
+// Asks memory for a part of a row too far from the one before for the processor to see it coming; never faults.
+template <typename T> void ask(const T *row, int64_t step, int64_t count) {
+    for (int64_t j = 0; j < count; j += 64 / static_cast<int64_t>(sizeof(T)))
+        __builtin_prefetch(row + j * step);
+}
+
+// dB[k, j] = sum over i, in order, of the dC[i, j] whose index is k: a band of columns belongs to one thread. It is
+// summed in the second-level cache and then copied: rows of dB a power of two apart share a few sets of the caches.
 template <typename T>
 void scatter_columns(Orchestrator &o, const Call &call, const Array &index, const Array &dc, const Array &db) {
-    constexpr int64_t band = 128;
+    constexpr int64_t band = 64, ahead = 8; // rows
     const BroadcastSum sum(call, db, 2);
     const int r = call.batch_rank;
     const int64_t k = db.shape[db.rank - 2], n = db.shape[db.rank - 1], m = index.shape[index.rank - 2];
-    const int64_t bands = (n + band - 1) / band;
-    o.parallel(sum.items() * bands, [&](int64_t at) {
-        const int64_t item = at / bands, first = at % bands * band, last = std::min(n, first + band);
-        const Array to = sum.item_of_term(db, 2, item, 0);
-        T *const columns = reinterpret_cast<T *>(to.data);
-        const int64_t down = to.strides[r], across = to.strides[r + 1];
-        for (int64_t x = 0; x < k; ++x)
-            for (int64_t j = first; j < last; ++j)
-                columns[x * down + j * across] = 0;
-        for (int64_t t = 0; t < sum.terms(); ++t) {
-            const Array from = sum.item_of_term(dc, 2, item, t), which = sum.item_of_term(index, 2, item, t);
-            for (int64_t i = 0; i < m; ++i) {
-                const T *const c = reinterpret_cast<const T *>(from.data) + i * from.strides[r];
-                const int32_t *const ix = reinterpret_cast<const int32_t *>(which.data) + i * which.strides[r];
-                for (int64_t j = first; j < last; ++j)
-                    if (const int64_t x = ix[j * which.strides[r + 1]]; x >= 0)
-                        columns[x * down + j * across] += c[j * from.strides[r + 1]];
+    const int64_t bands = (n + band - 1) / band, all = sum.items() * bands;
+    const int64_t workers = std::min<int64_t>(std::max(1, call.options.threads), all), size[] = {workers, k, band};
+    const Array memory = o.scratch(call.dtype, size, 3);
+    o.parallel(workers, [&](int64_t worker) {
+        T *const sums = reinterpret_cast<T *>(memory.data) + worker * k * band;
+        for (int64_t at = worker; at < all; at += workers) {
+            const int64_t item = at / bands, first = at % bands * band, count = std::min(n - first, band);
+            std::fill_n(sums, k * band, T(0));
+            for (int64_t t = 0; t < sum.terms(); ++t) {
+                const Array from = sum.item_of_term(dc, 2, item, t), which = sum.item_of_term(index, 2, item, t);
+                const int64_t c_down = from.strides[r], c_step = from.strides[r + 1];
+                const int64_t ix_down = which.strides[r], ix_step = which.strides[r + 1];
+                const T *c = reinterpret_cast<const T *>(from.data) + first * c_step;
+                const int32_t *ix = reinterpret_cast<const int32_t *>(which.data) + first * ix_step;
+                for (int64_t i = 0; i < m; ++i, c += c_down, ix += ix_down) {
+                    ask(c + ahead * c_down, c_step, count);
+                    ask(ix + ahead * ix_down, ix_step, count);
+                    for (int64_t j = 0; j < count; ++j)
+                        if (const int64_t x = ix[j * ix_step]; x >= 0)
+                            sums[x * band + j] += c[j * c_step];
+                }
+            }
+            const Array to = sum.item_of_term(db, 2, item, 0);
+            const int64_t down = to.strides[r], step = to.strides[r + 1];
+            T *row = reinterpret_cast<T *>(to.data) + first * step;
+            for (int64_t x = 0; x < k; ++x, row += down) {
+                ask(row + ahead * down, step, count);
+                for (int64_t j = 0; j < count; ++j)
+                    row[j * step] = sums[x * band + j];
             }
         }
     });

@@ -15,25 +15,16 @@ Expr maxima_bytes(const family::Contraction &f) {
     return f.lowering ? f.type.bytes() * (f.shape_rows() + f.shape_columns()) * f.shape_batch() : cast<int64_t>(0);
 }
 
-// A product that carries its winners grows beside its outputs.
-static Expr carried_bytes(const family::Contraction &f) {
-    return f.carries() ? f.shape_rows() * f.shape_columns() * (f.type.bytes() + 4) : cast<int64_t>(0);
-}
-
 void plain_form(family::Contraction &f) {
     f.whole();
-    f.partial.compute_at(f.merged(), f.blocks);
-    if (f.carries()) {
-        f.winner->compute_with(f.c, f.batch);
-        f.carried.compute_at(f.c, f.batch);
-    }
+    f.partial.compute_at(f.c, f.blocks);
     if (f.poison_stage >= 0) {
         const LoopLevel item(f.c, f.batch);
         f.nan_a.compute_at(item);
         f.nan_b.compute_at(item);
         f.nan_any.compute_at(item);
     }
-    f.scratch_bytes = nan_scan_bytes(f) + carried_bytes(f);
+    f.scratch_bytes = nan_scan_bytes(f);
     if (f.lowering) {
         f.a_maximum.compute_root();
         f.b_maximum.compute_root();
@@ -136,11 +127,11 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         tile.rows = full_tile.vectors >= 4 ? 4 : 2;
         tile.vectors = full_tile.vectors >= 4 ? 3 : 2;
     }
-    const bool guarded = f.carries() || f.at; // in tiles with a guard, the only form they have
+    const bool guarded = f.at.has_value(); // in tiles with a guard, the only form it has
     // Words of bits are so few that a copy of them never pays (8192 columns of 8192 steps: 1.2 times as long); bytes
     // are what is too small for words.
     const bool in_place = f.shape_class != "any" || f.algebra.bit_packed();
-    if (in_place && !guarded && !f.lowering)
+    if (in_place && !guarded && !f.lowering && !f.carries)
         return unpacked_form(f, small_tiles(full_tile, lanes, f.shape_class == "small"), lanes);
     if (f.shape_class == "small")
         return f.lowering ? small_lowered_form(f) : plain_form(f);
@@ -149,23 +140,12 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     const int tile_columns = tile.vectors * lanes;
     f.tiled(tile, lanes);
     Var ic("ic"), jc("jc");
-    RVar panels = f.blocks, blocks("blocks_of_panel");
-    Func merged = f.merged();
-    if (f.carries()) {
-        if (f.type.bits() == 32)
-            tile.column_block *= 2; // fewer passes over A
-        f.c.vectorize(f.j, lanes, tail).parallel(f.i);
-        f.winner->vectorize(f.j, lanes, tail).parallel(f.i).compute_with(f.c, f.batch);
-        merged.compute_at(f.c, f.batch);
-        panels = RVar("panels");
-        merged.update(f.merge_stage).split(f.blocks, panels, blocks, f.block / f.winner_block, tail);
-    }
-    merged.update(f.merge_stage)
+    f.c.update(f.merge_stage)
         .split(f.j, f.jo, f.ji, tile_columns, tail)
         .split(f.i, f.io, f.ii, tile.rows, tail)
         .split(f.io, ic, f.io, std::max(1, tile.row_block / tile.rows), tail)
         .split(f.jo, jc, f.jo, std::max(1, tile.column_block / tile_columns), tail)
-        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, panels, f.batch) // a row tile of A stays in the first-level cache
+        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, f.blocks, f.batch) // a row tile of A stays in the first-level cache
         .vectorize(f.ji, lanes, tail)
         .unroll(f.ji)
         .parallel(ic)
@@ -173,17 +153,15 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         .partition(jc, Partition::Never)
         .partition(f.jo, Partition::Never)
         .partition(f.io, Partition::Never)
-        .partition(panels, Partition::Never);
-    if (f.carries()) // a tile meets all blocks of a panel while its accumulators are at hand
-        merged.update(f.merge_stage).reorder(f.ji, f.ii, blocks, f.jo).partition(blocks, Partition::Never);
+        .partition(f.blocks, Partition::Never);
     f.b_panel.bound(f.ji, 0, tile_columns)
         .reorder_storage(f.ji, f.k, f.jo, f.batch)
         .reorder(f.ji, f.k, f.jo, f.batch)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
-        .compute_at(merged, jc)
+        .compute_at(f.c, jc)
         .partition(f.jo, Partition::Always);
-    f.a_rows.compute_at(merged, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
+    f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
     // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
     f.a_rows.specialize(f.a_contiguous_in_k);
     // Neighbours in i share cache lines: meet them before the lines are gone.
@@ -197,7 +175,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
         .bound_extent(f.io, 1)
         .bound_extent(f.ko, 1)
         .bound_extent(f.batch, 1)
-        .compute_at(f.carries() ? LoopLevel(merged, blocks) : LoopLevel(merged, f.jo))
+        .compute_at(f.c, f.jo)
         .vectorize(f.ji, lanes)
         .unroll(f.ji)
         .unroll(f.ii);
@@ -213,7 +191,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
             .bound(f.ii, 0, tile.rows)
             .bound_extent(f.jo, 1)
             .bound_extent(f.io, 1)
-            .compute_at(merged, f.jo)
+            .compute_at(f.c, f.jo)
             .vectorize(f.ji, lanes)
             .unroll(f.ji)
             .unroll(f.ii);
@@ -232,7 +210,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &full_t
     const Expr copies = min(f.shape_threads(), (rows + (row_block - 1)) / row_block);
     const Expr a_block = size * ((depth + 15) / 16 * 16) * min(rows, row_block);
     const Expr b_panel = size * depth * min(columns, column_block);
-    f.scratch_bytes = simplify(max(b_panel + copies * a_block, nan_scan_bytes(f)) + carried_bytes(f));
+    f.scratch_bytes = simplify(max(b_panel + copies * a_block, nan_scan_bytes(f)));
 }
 
 } // namespace nitrix

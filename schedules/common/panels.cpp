@@ -134,29 +134,31 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
     }
     pack_left(f, p, a_at, tile, lanes);
     pack_right(f, p, b_at, lanes);
-    p.partial.bound(f.ji, 0, width)
-        .bound(f.ii, 0, p.rows)
-        .bound_extent(f.jo, 1)
-        .bound_extent(f.io, 1)
-        .bound_extent(f.ko, 1)
-        .bound_extent(f.batch, 1)
-        .compute_at(reduced_at)
-        .vectorize(f.ji, lanes)
-        .unroll(f.ji)
-        .unroll(f.ii);
     const auto steps = [&](Stage stage, const RVar &inner, const RVar &outer) {
         stage.reorder(f.ji, f.ii, inner, outer).partition(outer, Partition::Never);
         stage.vectorize(f.ji, lanes).unroll(f.ji).unroll(f.ii);
         return stage;
     };
-    steps(p.partial.update(), p.groups[0], p.groups[1]).unroll(p.groups[0]);
-    if (tile.unroll_k > 1)
-        p.partial.update(1)
-            .reorder(f.ji, f.ii, p.rest)
+    for (family::ContractionRun &run : p.runs) {
+        run.partial.bound(f.ji, 0, width)
+            .bound(f.ii, 0, p.rows)
+            .bound_extent(f.jo, 1)
+            .bound_extent(f.io, 1)
+            .bound_extent(f.ko, 1)
+            .bound_extent(f.batch, 1)
+            .compute_at(reduced_at)
             .vectorize(f.ji, lanes)
             .unroll(f.ji)
-            .unroll(f.ii)
-            .partition(p.rest, Partition::Never);
+            .unroll(f.ii);
+        steps(run.partial.update(), run.groups[0], run.groups[1]).unroll(run.groups[0]);
+        if (tile.unroll_k > 1)
+            run.partial.update(1)
+                .reorder(f.ji, f.ii, run.rest)
+                .vectorize(f.ji, lanes)
+                .unroll(f.ji)
+                .unroll(f.ii)
+                .partition(run.rest, Partition::Never);
+    }
 }
 
 // What one panel's operands hold at once: 0 where it has no columns.
@@ -164,7 +166,7 @@ static Expr packed_bytes(const Contraction &f, const ContractionPanel &p, const 
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth(), threads = f.shape_threads();
     const int width = p.vectors * lanes, full_width = tile.vectors * lanes, row_block = rows_of_block(tile, p.rows);
     const auto if_true = [](const Expr &condition) { return cast<int64_t>(condition); }; // the registry has no select
-    const Expr depth = min(k, p.edge ? f.block : f.panel_depth());
+    const Expr depth = min(k, p.edge ? p.block : f.panel_depth());
     const Expr rows = (m + (p.rows - 1)) / p.rows * p.rows;
     const Expr exists = p.edge ? if_true((n % full_width + (lanes - 1)) / lanes == p.vectors) : if_true(n >= width);
     const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(tile, width)) * width;
@@ -188,7 +190,7 @@ void panel_form(Contraction &f, const ContractionTile &tile, int lanes) {
         packed = max(packed, packed_bytes(f, p, tile, lanes));
     }
     if (f.finalize_stage >= 0)
-        f.c.update(f.finalize_stage).vectorize(f.j, lanes, guard).parallel(f.i);
+        f.c.update(f.finalize_stage).vectorize(f.finished, lanes, guard).parallel(f.i);
     if (f.poison_stage >= 0)
         scan_for_nan(f, lanes);
     f.scratch_bytes = simplify(max(packed, nan_scan_bytes(f)) + maxima_bytes(f));

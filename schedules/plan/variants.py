@@ -54,7 +54,9 @@ class Variant:
         for a in arguments:
             if a.role == "state" and not a.component:
                 types.append(f"{a.name}.size={sum(other.generator_name == a.name for other in arguments)}")
-            if not a.component:
+            if a.role == "residual":  # of the same Tuple as the output before it
+                types[-1] += f",{a.dtype}"
+            elif not a.component:
                 types.append(f"{a.name}.type={own.get(a.dtype, a.dtype)}")
         algebra = [f"algebra={self.algebra}"] if self.algebra else []
         shape = [f"shape_class={self.shape_class.name}"] if len(self.op.shape_classes) > 1 else []
