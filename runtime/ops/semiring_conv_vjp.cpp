@@ -258,7 +258,7 @@ void scatter_to_winners(Orchestrator &o, const Call &call) {
 // Each operand's gradient by its kernel: terms weighed by what the algebra's derivative says.
 void weighted(Orchestrator &o, const Call &call) {
     const Array *const a = call.arrays;
-    const Array x = o.compact(a[X]), k = o.compact(a[K]), y = o.compact(a[Y]), dy = o.compact(a[dY]);
+    const Array &x = a[X], &k = a[K], &y = a[Y], &dy = a[dY];
     const BroadcastSum for_x(call, x, of_x), for_k(call, k, of_k);
     Attributes attributes = attributes_of(call);
     sum_terms(o, for_x, a[dX], of_x, [&](int64_t t, const Array &target) {
@@ -429,8 +429,9 @@ template <typename T> void log_sums(Orchestrator &o, const Call &call, bool lowe
         weighted(o, call);
 }
 
-void gradients(Orchestrator &o, const Call &call, bool lowered) {
-    const Array *const a = call.arrays;
+void gradients(Orchestrator &o, const Call &original, bool lowered) {
+    Call call = original; // with inputs whose channels, or positions of a single channel, lie side by side
+    Array *const a = call.arrays;
     if (a[dX].empty() || a[dK].empty() || a[dY].empty()) { // no term
         if (!o.dry) {
             fill(a[dX], 0);
@@ -439,6 +440,9 @@ void gradients(Orchestrator &o, const Call &call, bool lowered) {
         return;
     }
     const Algebra &algebra = algebras[call.algebra];
+    for (const int i : {X, K, dY})
+        a[i] = o.compact(a[i]);
+    a[Y] = algebra.passing == Passing::linear ? a[dY] : o.compact(a[Y]); // of a linear one it is not read
     if (algebra.passing == Passing::winner)
         scatter_to_winners(o, call);
     else if (algebra.unresolved[0])

@@ -143,6 +143,27 @@ def test_any_strides_and_threads_give_the_same_bits(semiring, c):
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("semiring", SMOOTH + TROPICAL)
+@pytest.mark.parametrize("shape", [(3, 70, 5), (17, 2, 130), (33, 65, 16)])
+def test_channels_with_a_kernel_each_may_lie_side_by_side(semiring, shape):
+    rng = np.random.default_rng(11)
+    x, k = rng.normal(size=shape).astype("f"), rng.normal(size=(3, 3, shape[-1])).astype("f")
+
+    def planes(a):  # the channels first, without a copy
+        return np.moveaxis(a, -1, 0)[..., None]
+
+    options = {"semiring": semiring, "spatial_rank": 2}
+    apart = [np.ascontiguousarray(planes(x)), np.ascontiguousarray(planes(k)[..., None])]
+    y = semiring_conv(*apart, **options)
+    dy = rng.normal(size=y.shape).astype("f")
+    expected = semiring_conv_vjp(*apart, y, dy, **options)
+    beside = [np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 0, -1)), -1, 0) for a in (y, dy)]
+    out = planes(np.empty_like(x)), planes(np.empty_like(k))[..., None]
+    got = semiring_conv_vjp(planes(x), planes(k)[..., None], *beside, **options, out=out)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("semiring", TROPICAL)
 @pytest.mark.parametrize("c", [1, 2])
 def test_ties_go_to_the_first_term_and_dead_outputs_pass_nothing(semiring, c):
