@@ -55,7 +55,9 @@ Array section_slots(const Plan &plan, const Plan::Section &section) {
 }
 
 Array section_indices(const Plan &plan, const Plan::Section &section) {
-    return view(plan.indices.data() + section.entry, section.rows, section.depth, 2);
+    Array a = view(plan.indices.data() + section.index, section.rows, section.depth, 2);
+    a.strides[0] = section.apart;
+    return a;
 }
 
 Plans::Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n, bool transposed)
@@ -66,7 +68,7 @@ Plans::Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n,
                                              std::to_string(k) + " entries: must be below 2147483648 in all");
     if (o.dry) { // the largest that one can be: a section of one entry of padding in each row, and all entries
         made_.emplace();
-        made_->sections.push_back({0, transposed ? n : m, 0, 1});
+        made_->sections.push_back({0, transposed ? n : m, 0, 1, 0, 1});
         const int64_t bytes = 4 * (2 * 2 * m * k + 3 * (n + m)) + 8 * (n + m + 1) + 8 * m * k;
         o.scratch(DType::u8, &bytes, 1);
     }

@@ -222,7 +222,8 @@ Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std:
         for (const int32_t i : bucket)
             depth = std::max(depth, length(static_cast<size_t>(i)));
         plan.sections.push_back({static_cast<int64_t>(plan.rows.size()), static_cast<int64_t>(bucket.size()),
-                                 static_cast<int64_t>(plan.slots.size()), depth});
+                                 static_cast<int64_t>(plan.slots.size()), depth,
+                                 static_cast<int64_t>(plan.indices.size()), depth});
         plan.rows.insert(plan.rows.end(), bucket.begin(), bucket.end());
         for (const int32_t i : bucket) {
             const auto first = lists.starts[static_cast<size_t>(i)], last = lists.starts[static_cast<size_t>(i) + 1];
@@ -233,6 +234,64 @@ Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std:
             plan.indices.insert(plan.indices.end(), padding, -1);
         }
     }
+    return plan;
+}
+
+void Plan::look_ahead(int64_t n) {
+    constexpr int64_t rows_ahead = 8;   // enough to outlast the latency of memory
+    constexpr int64_t most_columns = 8; // for a row: of more the processor has several under way at once
+    std::vector<int64_t> met(static_cast<size_t>(n), -window - 1); // where a column was last named
+    std::vector<int32_t> all;
+    int64_t before = 0; // rows of the sections before
+    for (Section &section : sections) {
+        struct First {
+            int64_t row;
+            int32_t column;
+        };
+        std::vector<First> firsts;
+        const int32_t *const own = indices.data() + section.index;
+        for (int64_t e = 0; e < section.rows * section.depth; ++e) {
+            if (own[e] < 0)
+                continue;
+            const int64_t row = e / section.depth;
+            int64_t &last = met[static_cast<size_t>(own[e])];
+            if (before + row - last > window)
+                firsts.push_back({row, own[e]});
+            last = before + row;
+        }
+        before += section.rows;
+
+        // A quarter more than a row needs on average. What is not fewer than its own columns would gain nothing.
+        const int64_t needed = (5 * static_cast<int64_t>(firsts.size()) / 4 + section.rows - 1) / section.rows;
+        const int64_t spare = needed < section.depth ? std::min(needed, most_columns) : 0;
+        const size_t begin = all.size(), apart = static_cast<size_t>(section.depth + spare);
+        for (int64_t row = 0; row < section.rows; ++row) {
+            const int32_t *const first = own + row * section.depth;
+            all.insert(all.end(), first, first + section.depth);
+            all.insert(all.end(), static_cast<size_t>(spare), *first); // no gap, which would be a branch mispredicted
+        }
+        // From the last one: as late as there is room.
+        int64_t row = section.rows, room = 0;
+        for (auto first = firsts.rbegin(); spare > 0 && first != firsts.rend(); ++first) {
+            if (first->row - rows_ahead < row || room == 0) {
+                row = std::min(row - 1, first->row - rows_ahead);
+                room = spare;
+            }
+            if (row < 0)
+                break;
+            all[begin + static_cast<size_t>(row) * apart + static_cast<size_t>(section.depth + --room)] = first->column;
+        }
+        section.index = static_cast<int64_t>(begin);
+        section.apart = static_cast<int64_t>(apart);
+    }
+    indices = std::move(all);
+}
+
+// One that is used again and again.
+static std::unique_ptr<Plan> lasting_plan(const Lists &lists, int64_t n, const std::vector<int32_t> &order,
+                                          const std::vector<int32_t> &bucket_of_list = {}) {
+    auto plan = std::make_unique<Plan>(make_plan(lists, order, bucket_of_list));
+    plan->look_ahead(n);
     return plan;
 }
 
@@ -306,25 +365,26 @@ void Structure::plan_forward(const Lists &by_row) {
     if (natural > n_ + n_ / 4) {
         Orders orders = neighbours_first(by_row, by_column());
         if (fetches(by_row, n_, orders.rows) < natural - natural / 8) {
-            forward_ = std::make_unique<Plan>(make_plan(by_row, orders.rows, buckets_));
+            forward_ = lasting_plan(by_row, n_, orders.rows, buckets_);
             column_order_ = std::move(orders.columns);
             return;
         }
     }
     if (ragged || shape_[0] * shape_[1] > 4 * entries) // mostly padding
-        forward_ = std::make_unique<Plan>(make_plan(by_row, {}, buckets_));
+        forward_ = lasting_plan(by_row, n_, {}, buckets_);
 }
 
 const Plan &Structure::by_row() const {
     if (forward_)
         return *forward_;
-    std::call_once(natural_once_, [&] { natural_ = std::make_unique<Plan>(make_plan(lists_by_row(array()), {})); });
+    std::call_once(natural_once_, [&] { natural_ = lasting_plan(lists_by_row(array()), n_, {}); });
     return *natural_;
 }
 
 const Plan &Structure::transposed() const {
     std::call_once(once_, [&] {
-        transposed_ = std::make_unique<Plan>(make_plan(by_column(), column_order_));
+        const int64_t rows = tensor_.ndim == 1 ? static_cast<int64_t>(counts_.size()) : shape_[tensor_.ndim - 2];
+        transposed_ = lasting_plan(by_column(), rows, column_order_);
         column_order_ = {};
     });
     return *transposed_;

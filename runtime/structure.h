@@ -15,12 +15,17 @@ namespace nitrix {
 struct Plan {
     struct Section {
         int64_t row, rows;    // in `rows`
-        int64_t entry, depth; // in `slots` and `indices`: rows x depth of them
+        int64_t entry, depth; // in `slots`: rows x depth of them
+        int64_t index, apart; // in `indices`: where the first row begins, and how far apart rows are, `depth` or more
     };
     std::vector<Section> sections;
     std::vector<int32_t> rows;
     std::vector<int32_t> slots;   // positions in the caller's values
-    std::vector<int32_t> indices; // -1: padding
+    std::vector<int32_t> indices; // -1: padding. Behind those of a row, if there are more: look_ahead
+
+    // Behind the indices of each row, columns that rows soon after it are the first to name: what its kernel asks of
+    // memory, where the others are in the cache by then. `n`: columns in all.
+    void look_ahead(int64_t n);
 };
 
 // Entries of a sparse matrix row by row, or column by column.

@@ -64,21 +64,55 @@ template <typename Buffer> Expr byte_offset(const Buffer &buffer, const Expr &j,
     return (step(0, j) + step(1, i) + step(2, batch)) * buffer.type().bytes();
 }
 
-// Asks memory for the rows of `dense` that row r of the structure names: 0.
+// The address of that element.
+template <typename Buffer> Expr address(const Buffer &buffer, const Expr &j, const Expr &i, const Expr &batch) {
+    return Halide::reinterpret<uint64_t>(pointer(buffer)) + Halide::cast<uint64_t>(byte_offset(buffer, j, i, batch));
+}
+
+// How many lines of memory a row of `dense` touches wherever it starts, as a kernel asks for them ahead: the same for
+// all rows of a call, so computed once. 0 where there is nothing to gain: what a second-level cache and a bit more hold
+// is a tenth slower for being asked for. How longer rows go on the processor notices by itself.
+template <typename Dense> Expr lines_of_row(const Dense &dense, const Expr &batch) {
+    constexpr int line = 64, most_bytes = 1024, small = 8 << 20;
+    const Expr apart = byte_offset(dense, 0, 1, 0),
+               bytes = Halide::cast<int64_t>(dense.dim(0).extent() * dense.type().bytes());
+    // A multiple of 64 bytes apart, all rows start alike.
+    const Expr whole = ((address(dense, 0, 0, batch) | Halide::cast<uint64_t>(apart)) & Expr(uint64_t{line - 1})) == 0;
+    const Expr lines = (Halide::min(bytes, most_bytes) + (line - 1)) / line + Halide::select(whole, 0, 1);
+    return Halide::cast<int32_t>(Halide::select(apart * dense.dim(1).extent() < small, 0, lines));
+}
+
+// Asks memory for the rows of `dense` that later rows of the structure will read, and for the lines from `beside`: 0.
+// Which rows stands behind the indices of row r, where a plan looks ahead (runtime/structure.h) and rows are farther
+// apart than they are long; else it is all that row `later` names. Whatever stands there, asking for it is harmless.
 template <typename Dense, typename Entries>
-Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, const Expr &batch) {
+Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later, const Expr &batch,
+                    const Expr &beside = Expr(uint64_t{0}), const Expr &lines_beside = 0) {
+    constexpr int most_entries = 32; // of more the processor has several under way at once
+    const Expr depth = indices.dim(0).extent(), count = indices.dim(1).extent();
+    const Expr looks_ahead = count > 1 && indices.dim(1).stride() > depth && indices.dim(0).stride() == 1;
+    // Behind the last row memory may end.
+    const Expr spare = Halide::select(r < count - 1, indices.dim(1).stride() - depth, 0);
+    const Expr named =
+        Halide::select(looks_ahead, address(indices, depth, r, batch), address(indices, 0, later, batch));
     return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_rows",
-                                        {pointer(dense), byte_offset(dense, 0, 0, batch), byte_offset(dense, 0, 1, 0),
-                                         dense.dim(1).extent(), dense.dim(0).extent() * dense.type().bytes(),
-                                         pointer(indices), byte_offset(indices, 0, r, batch), indices.dim(0).extent()},
+                                        {address(dense, 0, 0, batch), byte_offset(dense, 0, 1, 0), named,
+                                         Halide::min(Halide::select(looks_ahead, spare, depth), most_entries),
+                                         lines_of_row(dense, batch), beside, lines_beside},
                                         Halide::Internal::Call::Extern);
+}
+
+// And for row `row` of another array, in one call: what is in vector registers does not outlast a second one.
+template <typename Dense, typename Entries, typename Other>
+Expr prefetch_named_and_row(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
+                            const Other &other, const Expr &row, const Expr &batch) {
+    return prefetch_named(dense, indices, r, later, batch, address(other, 0, row, batch), lines_of_row(other, batch));
 }
 
 // Asks memory for one row of `dense`, to be read or written: 0.
 template <typename Dense> Expr prefetch_row(const Dense &dense, const Expr &row, const Expr &batch) {
     return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_row",
-                                        {pointer(dense), byte_offset(dense, 0, row, batch), byte_offset(dense, 0, 1, 0),
-                                         dense.dim(1).extent(), dense.dim(0).extent() * dense.type().bytes()},
+                                        {address(dense, 0, row, batch), lines_of_row(dense, batch)},
                                         Halide::Internal::Call::Extern);
 }
 

@@ -46,8 +46,11 @@ State GatherProduct::step(const State &state, const Expr &k) const {
         const Expr ones = Internal::make_const(type, 255);
         return algebra.accumulate(state, select(a != 0, ones, zero(type)), x);
     }
-    if (tracks_nan())
-        return {algebra.accumulate({state[0]}, a, x)[0], Halide::max(state[1], magnitude(x))};
+    if (tracks_nan()) {
+        const Type bits = Int(type.bits());
+        const Expr of_value = select(exact::is_nan(a), bits.max(), Internal::make_zero(bits));
+        return {algebra.accumulate({state[0]}, a, x)[0], Halide::max(state[1], magnitude(x) | of_value)};
+    }
     return algebra.accumulate(state, a, x);
 }
 
@@ -73,7 +76,8 @@ void GatherProduct::define_fetched() {
 
 void GatherProduct::define() {
     const auto present = [&](const Expr &k) { return index(k, i, batch) >= 0; };
-    blocks = RDom(0, (depth + block - 1) / block, "blocks");
+    // One block, even without entries, is a loop of one step, which a schedule can do away with.
+    blocks = RDom(0, select(depth <= block, 1, (depth + block - 1) / block), "blocks");
     inside = RDom(0, block, "inside");
     const Expr at = unsafe_promise_clamped(ko * block + inside, 0, depth - 1);
     inside.where(ko * block + inside < depth);
@@ -118,12 +122,7 @@ void GatherProduct::define() {
         product(j, i, batch) = algebra.finalize({maximum(j, i, batch), all[0]});
     } else if (tracks_nan()) {
         const Type bits = Int(type.bits());
-        Expr poisoned = all[1] > reinterpret(bits, infinity(type));
-        if (has_nan_row()) {
-            nan_row(i, batch) = cast<uint8_t>(0);
-            nan_row(i, batch) = Halide::max(nan_row(i, batch), cast<uint8_t>(exact::is_nan(value(over_all, i, batch))));
-            poisoned = poisoned || nan_row(i, batch) != 0;
-        }
+        const Expr poisoned = all[1] > reinterpret(bits, infinity(type));
         const Expr reduced = algebra.finalize({all[0]});
         const Expr finished = finish ? select(all[1] < 0, reduced, finish(reduced)) : reduced;
         product(j, i, batch) = select(poisoned, exact::quiet_nan(type), finished);

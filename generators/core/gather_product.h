@@ -72,11 +72,9 @@ public:
     Func maximum{"maximum"}; // LOG
     Func partial{"partial"}; // one block's reduction
     Func merged{"merged"};
-    Func nan_row{"nan_row"}; // whether a value of the row is NaN, in an algebra whose monoid drops it
     Func fetched{"fetched"}; // 0, once memory has been asked for what a later row reads
     bool fetches() const { return !hints.empty(); }
     bool tracks_nan() const { return algebra.drops_nan() && !reduction; }
-    bool has_nan_row() const { return tracks_nan() && !edge; }
     bool streams() const { return lowering && !reduction; } // LOG: two passes
 
     Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are

@@ -57,11 +57,12 @@ template <typename Edges> family::GatherProduct reduce_edges(const Algebra &alge
     const auto index = [&op](const Expr &k, const Expr &r, const Expr &at) -> Expr { return op.indices(k, r, at); };
     family::GatherProduct f(algebra, op.y.type(), nullptr, index, op.source, op.source.dim(1).extent(), columns,
                             op.indices.dim(0).extent());
-    const Halide::Var at = f.batch;
+    const Halide::Var at = f.batch, i = f.i;
     f.rows = op.rows.dim(0).extent();
     f.row_bytes = columns * op.source.type().bytes();
-    f.hints = {[&op, at](const Expr &r) { return prefetch_named(op.source, op.indices, r, at); },
-               [&op, at](const Expr &r) { return prefetch_row(op.y, op.rows(r, at), at); }};
+    f.hints = {[&op, at, i](const Expr &r) {
+        return prefetch_named_and_row(op.source, op.indices, i, r, op.y, op.rows(r, at), at);
+    }};
     f.b_contiguous = op.source.dim(0).stride() == 1;
     return f;
 }

@@ -29,8 +29,9 @@ public:
         });
         f.rows = rows.dim(0).extent();
         f.row_bytes = columns * out.type().bytes();
-        f.hints = {[&](const Expr &r) { return prefetch_named(source, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_row(own, rows(r, f.batch), f.batch); },
+        f.hints = {[&](const Expr &r) {
+                       return prefetch_named_and_row(source, indices, f.i, r, own, rows(r, f.batch), f.batch);
+                   },
                    [&](const Expr &r) { return prefetch_row(y, rows(r, f.batch), f.batch); },
                    [&](const Expr &r) { return prefetch_row(dy, rows(r, f.batch), f.batch); },
                    [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};

@@ -31,11 +31,12 @@ public:
         });
         f.rows = rows.dim(0).extent();
         f.row_bytes = columns * 3 * out.type().bytes();
-        f.hints = {[&](const Expr &r) { return prefetch_named(own, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_named(y, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_named(dy, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_row(source, rows(r, f.batch), f.batch); },
-                   [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};
+        f.hints = {
+            [&](const Expr &r) {
+                return prefetch_named_and_row(own, indices, f.i, r, source, rows(r, f.batch), f.batch);
+            },
+            [&](const Expr &r) { return prefetch_named_and_row(y, indices, f.i, r, out, rows(r, f.batch), f.batch); },
+            [&](const Expr &r) { return prefetch_named(dy, indices, f.i, r, f.batch); }};
         f.define();
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&

@@ -34,8 +34,9 @@ public:
                        [](const Expr &a, const Expr &b) { return Halide::min(a, b); }};
         f.rows = rows.dim(0).extent();
         f.row_bytes = columns * source.type().bytes();
-        f.hints = {[&](const Expr &r) { return prefetch_named(source, indices, r, f.batch); },
-                   [&](const Expr &r) { return prefetch_row(own, rows(r, f.batch), f.batch); },
+        f.hints = {[&](const Expr &r) {
+                       return prefetch_named_and_row(source, indices, f.i, r, own, rows(r, f.batch), f.batch);
+                   },
                    [&](const Expr &r) { return prefetch_row(y, rows(r, f.batch), f.batch); },
                    [&](const Expr &r) { return prefetch_row(slot, rows(r, f.batch), f.batch); }};
         f.define();

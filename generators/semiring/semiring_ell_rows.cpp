@@ -30,8 +30,9 @@ public:
         if (!algebra().bit_packed() && !algebra().lowering()) {
             f.rows = indices.dim(1).extent();
             f.row_bytes = columns * b.type().bytes();
-            f.hints = {[&](const Expr &r) { return prefetch_named(b, indices, r, f.batch); },
-                       [&](const Expr &r) { return prefetch_row(c, rows(r, f.batch), f.batch); }};
+            f.hints = {[&](const Expr &r) {
+                return prefetch_named_and_row(b, indices, f.i, r, c, rows(r, f.batch), f.batch);
+            }};
         }
         f.define();
         scatter_rows(f, rows, c);

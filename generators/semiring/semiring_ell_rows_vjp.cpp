@@ -39,9 +39,10 @@ public:
         if (algebra().drops_nan()) {
             f.rows = rows.dim(0).extent();
             f.row_bytes = columns * (dc.type().bytes() + winner.type().bytes());
-            f.hints = {[&](const Expr &r) { return prefetch_named(dc, indices, r, f.batch); },
-                       [&](const Expr &r) { return prefetch_named(winner, indices, r, f.batch); },
-                       [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};
+            f.hints = {[&](const Expr &r) {
+                           return prefetch_named_and_row(dc, indices, f.i, r, out, rows(r, f.batch), f.batch);
+                       },
+                       [&](const Expr &r) { return prefetch_named(winner, indices, f.i, r, f.batch); }};
         }
         f.define();
         scatter_rows(f, rows, out);

@@ -9,8 +9,6 @@ void gather_one_by_one(family::GatherProduct &f) {
     f.merged.compute_at(f.out, f.j);
     if (f.streams())
         f.maximum.compute_at(f.out, f.j);
-    if (f.has_nan_row())
-        f.nan_row.compute_at(f.out, f.j);
     if (f.fetches())
         f.fetched.compute_at(f.out, f.i);
     f.scratch_bytes = cast<int64_t>(0);
@@ -78,6 +76,7 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         wide.split(f.j, jo, ji, vectors * lanes, TailStrategy::ShiftInwards).vectorize(ji, lanes).unroll(ji);
         wide.reorder(ji, jo, f.i, f.batch);
         on_threads(wide);
+        wide.specialize(f.depth <= family::GatherProduct::block);
     }
     out.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
     on_threads(out);
@@ -98,8 +97,6 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         across(f.maximum);
         across(f.maximum.update().reorder(f.j, f.over_all));
     }
-    if (f.has_nan_row())
-        f.nan_row.compute_at(out, f.i);
     if (f.fetches())
         f.fetched.compute_at(out, f.i);
     f.scratch_bytes = cast<int64_t>(0);

@@ -2,6 +2,8 @@
 // them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "nitrix/nitrix_ops.h"
 #include "samples.h"
 #include "structure.h"
@@ -116,6 +118,51 @@ TEST(Structure, SectionsStoreLessThanTwice) {
             ++seen[static_cast<size_t>(plan.slots[e])];
     for (const int times : seen)
         EXPECT_EQ(times, 1);
+}
+
+// Row i names the columns i to i + 5: one that no row before it has named, which stands behind a row in time.
+TEST(Structure, PlansLookAhead) {
+    constexpr int32_t rows = 5000, depth = 6, early = 8;
+    nitrix::Lists lists;
+    lists.starts.push_back(0);
+    for (int32_t i = 0; i < rows; ++i) {
+        for (int32_t k = 0; k < depth; ++k) {
+            lists.slots.push_back(i * depth + k);
+            lists.indices.push_back(i + k);
+        }
+        lists.starts.push_back(static_cast<int64_t>(lists.slots.size()));
+    }
+    nitrix::Plan plan = nitrix::make_plan(lists, {});
+    plan.look_ahead(rows + depth);
+    ASSERT_EQ(plan.sections.size(), 1U);
+    const nitrix::Plan::Section &section = plan.sections[0];
+    ASSERT_EQ(section.apart, depth + 2) << "one is needed, and a quarter more";
+    ASSERT_EQ(plan.indices.size(), static_cast<size_t>(rows * section.apart));
+    for (int32_t i = 0; i < rows; ++i) {
+        const int32_t *const own = plan.indices.data() + section.index + i * section.apart;
+        for (int32_t k = 0; k < depth; ++k)
+            ASSERT_EQ(own[k], i + k);
+        if (i + early < rows) {
+            ASSERT_TRUE(std::count(own + depth, own + section.apart, i + early + depth - 1)) << i;
+        }
+    }
+}
+
+// Where every entry is another column there is nothing that the cache holds by then.
+TEST(Structure, PlansOfScatteredColumnsAreCompact) {
+    nitrix::Lists lists;
+    lists.starts.push_back(0);
+    for (int32_t i = 0; i < 900; ++i) {
+        lists.slots.push_back(i);
+        lists.indices.push_back(i);
+        if (i % 3 == 2)
+            lists.starts.push_back(i + 1);
+    }
+    nitrix::Plan plan = nitrix::make_plan(lists, {});
+    const std::vector<int32_t> before = plan.indices;
+    plan.look_ahead(900);
+    EXPECT_EQ(plan.sections[0].apart, plan.sections[0].depth);
+    EXPECT_EQ(plan.indices, before);
 }
 
 } // namespace
