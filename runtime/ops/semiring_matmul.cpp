@@ -3,6 +3,7 @@
 // rows and columns that have any where they fill much of it, a list of them where they do not. Either way an entry has
 // the same bits, so the cut between the two is a matter of speed alone.
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -281,6 +282,8 @@ int64_t finish_bytes_semiring_matmul(const Call &call, const Variant &) {
         return 0;
     // The list, the submatrix, and what the streaming kernel of either keeps.
     const int64_t m = call.dims[0], depth = call.dims[1], n = call.dims[2], size = dtype_bytes(call.dtype);
+    if (std::max({m, depth, n}) > INT_MAX) // kernels count with 32 bits: asked about, but never served
+        return INT64_MAX;
     const int64_t work =
         size == 8 ? Streaming<uint64_t>::work_bytes(m, depth, n) : Streaming<uint32_t>::work_bytes(m, depth, n);
     const int64_t height = std::min(most_rows, m), width = std::min(most_columns, n);

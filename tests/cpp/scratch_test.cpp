@@ -249,6 +249,23 @@ TEST(Workspace, HoldsAllThatComposedOpsAllocate) {
     nitrix_context_destroy(context);
 }
 
+// An empty batch may have matrices of any size: what they would need has no number, and is not computed with one.
+TEST(Workspace, OfSizesThatNoMemoryHolds) {
+    int64_t left[] = {0, 1, 1}, right[] = {0, 1, INT64_MAX}, strides[] = {0, 0, 0};
+    float element = 0;
+    const auto tensor = [&](int64_t *shape) {
+        return DLTensor{&element, {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, shape, strides, 0};
+    };
+    DLTensor a = tensor(left), b = tensor(right), c = tensor(right);
+    DLTensor *arrays[] = {&a, &b, &c};
+    const nitrix_attribute semiring = {"semiring", NITRIX_ATTRIBUTE_STRING, 0, 0, "log", nullptr};
+    nitrix_options options = NITRIX_OPTIONS_INIT;
+    const Request request = {op_named("semiring_matmul"), arrays, 3, &semiring, 1, &options};
+    size_t bytes = 0;
+    ASSERT_EQ(workspace_of_op(request, &bytes), NITRIX_OK) << nitrix_last_error();
+    EXPECT_GE(bytes, static_cast<size_t>(INT64_MAX)); // its search for entries that underflowed
+}
+
 TEST(Budget, RefusesWhatNeedsMoreOrIsUnknown) {
     samples::Product product(300, 300, 300);
     nitrix_context_options tight = {sizeof tight, nullptr, nullptr, nullptr, nullptr, 1, 1000};
