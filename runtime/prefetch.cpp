@@ -1,20 +1,11 @@
 // Called by kernels that gather rows: what they will read or write is asked of memory some rows ahead. Halide's own
 // prefetch passes the second-level cache by (prefetchnta), where a row waits for those of its neighbours that come
 // later. Called once a row: whatever does not change from row to row is an argument.
-#include <cstdint>
+#include "prefetch.h"
 
 namespace {
 
-// GCC 12 holds a function that only prefetches to be without effect and drops calls of it: all of them are inlined.
-#define NITRIX_INLINE [[gnu::always_inline]] inline
-
-constexpr int64_t line = 64;
-
-// One past the end of a row may be asked for: that never faults.
-NITRIX_INLINE void ask(const char *first, int32_t lines) {
-    for (int32_t l = 0; l < lines; ++l)
-        __builtin_prefetch(first + l * line, 0, 3);
-}
+using nitrix::ask;
 
 NITRIX_INLINE void ask_for_each(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
                                 int32_t lines) {
@@ -25,8 +16,8 @@ NITRIX_INLINE void ask_for_each(const char *first, int64_t row_bytes, const int3
 
 // A number of lines that the compiler knows takes half of the instructions.
 template <int32_t lines>
-NITRIX_INLINE void ask_for(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
-                           const char *beside, int32_t beside_lines) {
+NITRIX_INLINE void ask_for_rows(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
+                                const char *beside, int32_t beside_lines) {
     ask_for_each(first, row_bytes, index, count, lines);
     if (beside_lines == lines)
         ask(beside, lines);
@@ -41,22 +32,22 @@ extern "C" int32_t nitrix_prefetch_rows(const char *first, int64_t row_bytes, co
                                         int32_t lines, const char *beside, int32_t beside_lines) {
     switch (lines) {
     case 1:
-        ask_for<1>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<1>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 2:
-        ask_for<2>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<2>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 4:
-        ask_for<4>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<4>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 5:
-        ask_for<5>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<5>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 8:
-        ask_for<8>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<8>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 9:
-        ask_for<9>(first, row_bytes, index, count, beside, beside_lines);
+        ask_for_rows<9>(first, row_bytes, index, count, beside, beside_lines);
         break;
     case 0:
         ask(beside, beside_lines);

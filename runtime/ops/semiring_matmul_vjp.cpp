@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "orchestrate.h"
+#include "prefetch.h"
 #include "run.h"
 
 namespace nitrix {
@@ -58,12 +59,6 @@ void scatter_rows(Orchestrator &o, const Call &call, const Array &index, const A
     });
 }
 
-// Asks memory for a part of a row too far from the one before for the processor to see it coming; never faults.
-template <typename T> void ask(const T *row, int64_t step, int64_t count) {
-    for (int64_t j = 0; j < count; j += 64 / static_cast<int64_t>(sizeof(T)))
-        __builtin_prefetch(row + j * step);
-}
-
 // dB[k, j] = sum over i, in order, of the dC[i, j] whose index is k: a band of columns belongs to one thread. It is
 // summed in the second-level cache and then copied: rows of dB a power of two apart share a few sets of the caches.
 template <typename T>
@@ -86,9 +81,10 @@ void scatter_columns(Orchestrator &o, const Call &call, const Array &index, cons
                 const int64_t ix_down = which.strides[r], ix_step = which.strides[r + 1];
                 const T *c = reinterpret_cast<const T *>(from.data) + first * c_step;
                 const int32_t *ix = reinterpret_cast<const int32_t *>(which.data) + first * ix_step;
+                // Rows lie too far apart for the processor to see the next one coming.
                 for (int64_t i = 0; i < m; ++i, c += c_down, ix += ix_down) {
-                    ask(c + ahead * c_down, c_step, count);
-                    ask(ix + ahead * ix_down, ix_step, count);
+                    ask_for(c + ahead * c_down, c_step, count);
+                    ask_for(ix + ahead * ix_down, ix_step, count);
                     for (int64_t j = 0; j < count; ++j)
                         if (const int64_t x = ix[j * ix_step]; x >= 0)
                             sums[x * band + j] += c[j * c_step];
@@ -98,7 +94,7 @@ void scatter_columns(Orchestrator &o, const Call &call, const Array &index, cons
             const int64_t down = to.strides[r], step = to.strides[r + 1];
             T *row = reinterpret_cast<T *>(to.data) + first * step;
             for (int64_t x = 0; x < k; ++x, row += down) {
-                ask(row + ahead * down, step, count);
+                ask_for(row + ahead * down, step, count);
                 for (int64_t j = 0; j < count; ++j)
                     row[j * step] = sums[x * band + j];
             }
