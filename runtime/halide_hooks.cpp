@@ -54,7 +54,7 @@ static void keep_error(void *user_context, const char *text) {
 }
 
 // ThreadSanitizer does not see the locks of Halide's pool. It is told what they order: a loop's start comes before its
-// chunks, and these before its end. Chunks are not ordered among themselves, whichever thread they happen to run on.
+// pieces, and these before its end. Pieces are not ordered among themselves, whichever thread they happen to run on.
 #if defined(__SANITIZE_THREAD__)
 extern "C" void __tsan_acquire(void *);
 extern "C" void __tsan_release(void *);
@@ -69,18 +69,30 @@ namespace {
 struct Loop {
     halide_task_t task;
     uint8_t *closure;
-    int min, size, chunks;
-    std::atomic<int> result{0};
+    int min, size, workers;
     void *user_context;
+    std::atomic<int> next{0}, result{0};
     char start = 0, end = 0; // events, for `comes_before` and `comes_after`
 
-    void run(int chunk) {
+    // The next piece of the loop: half a worker's share of what is left, so that nobody waits long for one that wakes
+    // late or runs slowly. False: none is left. Relaxed, since it orders nothing.
+    bool take(int &from, int &to) {
+        from = next.load(std::memory_order_relaxed);
+        do {
+            if (from >= size || result)
+                return false;
+            to = from + std::max(1, (size - from) / (2 * workers));
+        } while (!next.compare_exchange_weak(from, to, std::memory_order_relaxed));
+        return true;
+    }
+
+    void work() {
         comes_after(&start);
         const KeepDenormals mode;
-        const auto at = [&](int c) { return min + static_cast<int>(static_cast<int64_t>(size) * c / chunks); };
-        for (int i = at(chunk); i < at(chunk + 1) && !result; ++i)
-            if (const int status = task(user_context, i, closure))
-                result = status;
+        for (int i, to; take(i, to);)
+            for (; i < to && !result; ++i)
+                if (const int status = task(user_context, min + i, closure))
+                    result = status;
         comes_before(&end);
     }
 };
@@ -88,7 +100,7 @@ struct Loop {
 
 static int parallel_loop(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
     const KernelContext &kernel = kernel_of(user_context);
-    // As many chunks as threads: the scratch memory that a call may hold is counted by them.
+    // As many workers as threads: the scratch memory that a call may hold is counted by them.
     const int threads = is_forked_child() && !kernel.context->parallel_for ? 1 : kernel.threads;
     if (threads <= 1 || size <= 1) { // in this thread's mode, which is set for the whole call
         for (int i = min; i < min + size; ++i)
@@ -96,21 +108,20 @@ static int parallel_loop(void *user_context, halide_task_t task, int min, int si
                 return status;
         return 0;
     }
-    Loop loop{task, closure, min, size, std::min(size, threads), {0}, user_context};
+    Loop loop{task, closure, min, size, std::min(size, threads), user_context};
     if (kernel.context->parallel_for) {
         kernel.context->parallel_for(
-            loop.chunks, [](int chunk, void *self) { static_cast<Loop *>(self)->run(chunk); }, &loop,
-            kernel.context->user);
+            loop.workers, [](int, void *self) { static_cast<Loop *>(self)->work(); }, &loop, kernel.context->user);
         return loop.result;
     }
     comes_before(&loop.start);
     const int status = halide_default_do_par_for(
         user_context,
-        [](void *, int chunk, uint8_t *self) {
-            reinterpret_cast<Loop *>(self)->run(chunk);
+        [](void *, int, uint8_t *self) {
+            reinterpret_cast<Loop *>(self)->work();
             return 0;
         },
-        0, loop.chunks, reinterpret_cast<uint8_t *>(&loop));
+        0, loop.workers, reinterpret_cast<uint8_t *>(&loop));
     comes_after(&loop.end);
     return status ? status : loop.result.load();
 }
