@@ -169,8 +169,14 @@ template <typename T> void add_products(Orchestrator &o, const Array &to, const 
         T *const z = reinterpret_cast<T *>(to.data) + i * to.strides[r];
         const T *const f = reinterpret_cast<const T *>(x.data) + i * x.strides[x.rank - 2];
         const T *const g = reinterpret_cast<const T *>(y.data) + i * y.strides[y.rank - 2];
-        for (int64_t j = 0; j < to.shape[r + 1]; ++j)
-            z[j * to.strides[r + 1]] += f[j] * g[j];
+        const auto add = [&](auto step) {
+            for (int64_t j = 0; j < to.shape[r + 1]; ++j)
+                z[j * step] += f[j] * g[j];
+        };
+        if (to.strides[r + 1] == 1)
+            add(std::integral_constant<int64_t, 1>()); // known, it makes vectors
+        else
+            add(to.strides[r + 1]);
     });
 }
 
@@ -269,14 +275,20 @@ private:
         Bits *const w = reinterpret_cast<Bits *>(w_.data);
         uint32_t *const bits = reinterpret_cast<uint32_t *>(marked_.data);
         bool any = false;
-        for (int64_t e = 0; e < m_ * n_; ++e) {
-            if (e % 32 == 0)
-                bits[e / 32] = 0;
-            if (w[e] == mark) {
-                w[e] = 0;
-                bits[e / 32] |= uint32_t{1} << e % 32;
-                any = true;
-            }
+        for (int64_t first = 0; first < m_ * n_; first += 32) {
+            const int64_t count = std::min<int64_t>(32, m_ * n_ - first);
+            Bits *const of_word = w + first;
+            Bits found = 0;
+            for (int64_t e = 0; e < count; ++e)
+                found |= of_word[e] == mark;
+            uint32_t word = 0;
+            for (int64_t e = 0; found && e < count; ++e)
+                if (of_word[e] == mark) {
+                    of_word[e] = 0;
+                    word |= uint32_t{1} << e;
+                }
+            bits[first / 32] = word;
+            any |= found != 0;
         }
         return any;
     }
