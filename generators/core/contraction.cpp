@@ -140,11 +140,10 @@ void Contraction::tiled(const ContractionTile &tile, int lanes) {
     a_rows(k, i, batch) = a(k, row, batch);
     b_panel(ji, k, jo, batch) = b(column, k, batch);
     partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
-    if (at)
-        at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
+    at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
     partial(ji, ii, jo, io, ko, batch) =
         step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(inside), io * tile_rows + ii, batch),
-             b_panel(ji, clamped_k(inside), jo, batch), at ? at_tile(ji, ii, jo, io, batch) : Expr());
+             b_panel(ji, clamped_k(inside), jo, batch), at_tile(ji, ii, jo, io, batch));
     merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
 }
 
@@ -197,12 +196,12 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         p.tiles = RDom(0, extent, 0, select(mine, (depth + p.block - 1) / p.block, 0), "tiles" + p.suffix);
     } else {
         packed(ji, k, jo, batch) = b(first + ji, k, batch);
-        const Expr k_panels = (n_blocks + blocks_per_panel() - 1) / blocks_per_panel();
-        p.tiles = RDom(0, width, 0, blocks_per_panel(), 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
+        const Expr k_panels = (n_blocks + blocks_per_panel - 1) / blocks_per_panel;
+        p.tiles = RDom(0, width, 0, blocks_per_panel, 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
                        "tiles" + p.suffix);
     }
     const Expr in_panel = p.tiles[0];
-    const Expr at_block = edge ? Expr(p.tiles[1]) : p.tiles[3] * blocks_per_panel() + p.tiles[1];
+    const Expr at_block = edge ? Expr(p.tiles[1]) : p.tiles[3] * blocks_per_panel + p.tiles[1];
     if (!edge)
         p.tiles.where(at_block < n_blocks);
     if (lowering) {
@@ -257,8 +256,8 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         panels.push_back(p);
         return;
     }
-    const Expr before = choose(at_block == 0, product.init(result)[0], c(column, i, batch));
-    Expr value = product.merge({before}, {part_of_result(part)})[0];
+    const Expr before = choose(at_block == 0, product.init(type)[0], c(column, i, batch));
+    Expr value = product.merge({before}, {part})[0];
     const Expr last = at_block == n_blocks - 1;
     if (lowering && !edge)
         value = branch(last, lowering->result(value, a_maximum(i, batch), b_maximum(column, batch)), value);

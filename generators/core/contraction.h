@@ -26,10 +26,7 @@ struct ContractionTile {
     int rows;
     int vectors;
     int unroll_k = 4;
-    int row_block = 48;     // rows of A that are packed together
-    int column_block = 512; // columns of B that stay in the second-level cache
-    // Of panelled() alone.
-    int edge_rows[3] = {}; // heights of the tiles of 1, 2 and 3 vectors at the right edge
+    int edge_rows[3] = {}; // of panelled(): heights of the tiles of 1, 2 and 3 vectors at the right edge
 };
 
 // A tile of unpacked(): it serves products of at least so many rows and columns, where no larger tile does.
@@ -84,9 +81,9 @@ public:
 
     // One accumulator at a time: the reference.
     void whole();
-    // The accumulators of a tile at a time, operands packed; no lowering.
+    // With a third operand: the accumulators of a tile at a time, operands packed, guards all over.
     void tiled(const ContractionTile &tile, int lanes);
-    // The same where tiles of whole vectors need no guard: full panels of columns, then one narrower panel.
+    // Without one: tiles of whole vectors need no guard; full panels of columns, then one narrower panel.
     void panelled(const ContractionTile &tile, int lanes);
     // No copies and no guards: operands are read where they lie, and the last tile shifts inwards and computes some
     // entries twice. tiles: the wider first, among equally wide ones the higher; the last is 1 x 1.
@@ -118,8 +115,11 @@ public:
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
     RDom nan_k, nan_i, nan_j, poisoned;
     RDom finished; // columns of panelled()'s edge, under a lowering
-    // Steps of k that B is packed for at a time: what the second-level cache holds.
-    int panel_depth() const { return type.bits() == 64 ? block : 2 * block; }
+    // Of k, in a packed panel of B. A tile meets them all while its part of C is in the first-level cache, so C is read
+    // and written once for so many (float64, 1024^3: one takes 1.05 of the time, four 1.0, and 1.05 of a transposed
+    // A's).
+    static constexpr int blocks_per_panel = 2;
+    static constexpr int panel_depth = blocks_per_panel * block;
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
     // with one fma each, in the algebra REAL.
     std::optional<Func> at;
@@ -130,7 +130,6 @@ public:
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
     std::vector<ContractionPanel> panels;                        // of panelled()
     std::vector<ContractionSmall> smalls;                        // of unpacked()
-    int blocks_per_panel() const { return panel_depth() / block; }
     bool poisons_in_tiles() const { return product.drops_nan() && shape_class == "small"; }
 
     // The most scratch bytes that one call holds at once, as a function of the shape and of how many threads share its

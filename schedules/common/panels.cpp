@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schedules/common/contraction.h"
+#include "schedules/common/register_tile.h"
 
 namespace nitrix {
 
@@ -13,16 +14,23 @@ using family::ContractionTile;
 
 static const auto guard = TailStrategy::GuardWithIf;
 
-// Rows of A that are packed at once for all columns: read 4 KiB apart, they take a tenth of a product of 1024^3, and
-// once for each block of columns two.
-static constexpr int packed_rows = 4096;
+// Rows of a task. On one thread 12 to 48 take the same time; two threads are 1.86 times as fast with 12, 1.82 times
+// with 24, since the last one to finish finishes sooner.
+static constexpr int rows_of_task = 12;
 
-static int tiles_of_block(const ContractionTile &tile, int rows) { return std::max(1, tile.row_block / rows); }
-static int rows_of_block(const ContractionTile &tile, int rows) { return tiles_of_block(tile, rows) * rows; }
-static int panels_of_block(const ContractionTile &tile, int width) { return std::max(1, tile.column_block / width); }
+static int tiles_of_block(int rows) { return std::max(1, rows_of_task / rows); }
+static int rows_of_block(int rows) { return tiles_of_block(rows) * rows; }
 
-static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &at, const ContractionTile &tile,
-                      int lanes) {
+// Rows of A that are packed at once for all columns, into 8 MiB: read 4 KiB apart, they take a tenth of a product of
+// 1024^3, and once for each block of columns two.
+static int packed_rows(const Contraction &f) { return (8 << 20) / (Contraction::panel_depth * f.type.bytes()); }
+
+// Panels of B that are packed at once, into 1 MiB of the second-level cache: 2 MiB take 1.35 of the time.
+static int panels_of_block(const Contraction &f, int width) {
+    return std::max(1, (1 << 20) / (Contraction::panel_depth * f.type.bytes() * width));
+}
+
+static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &at, int lanes) {
     p.a.compute_at(at);
     if (f.lowering) { // an exp for each element: once for all columns, on all threads
         p.a.vectorize(f.k, lanes, guard).align_storage(f.k, 16);
@@ -33,7 +41,8 @@ static void pack_left(Contraction &f, ContractionPanel &p, const LoopLevel &at, 
         Var outer("packed_io"), inner("packed_ii");
         p.a.bound(f.ii, 0, p.rows).reorder_storage(f.ii, f.k, f.io, f.batch);
         // As many tiles at a time as the first-level cache has ways for: their places lie multiples of 4 KiB apart.
-        p.a.split(f.io, outer, inner, tiles_of_block(tile, p.rows), guard).reorder(f.ii, f.k, inner, outer, f.batch);
+        constexpr int tiles = 8;
+        p.a.split(f.io, outer, inner, tiles, guard).reorder(f.ii, f.k, inner, outer, f.batch);
         if (!p.edge)
             p.a.parallel(outer);
         p.a.specialize(f.a_contiguous_in_i).reorder(f.ii, inner, f.k, outer, f.batch).vectorize(f.ii);
@@ -83,7 +92,7 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
     Var row_block("row_block");
     Stage c = f.c.update(p.merge_stage);
     c.allow_race_conditions(); // each vector of columns is written by one tile
-    c.split(f.i, f.io, f.ii, p.rows, guard).split(f.io, row_block, f.io, tiles_of_block(tile, p.rows), guard);
+    c.split(f.i, f.io, f.ii, p.rows, guard).split(f.io, row_block, f.io, tiles_of_block(p.rows), guard);
     LoopLevel reduced_at, b_at, a_at; // where a tile's block of k is reduced, where the operands are packed
     const auto read_in_place = [&] { return c.specialize(f.a_contiguous_in_k); };
     const auto parallel_blocks = [&] {
@@ -109,7 +118,7 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
         // row tile of A meets every panel of B that the second-level cache holds.
         const RVar column = p.tiles[0], k_block = p.tiles[1], panel = p.tiles[2], k_panel = p.tiles[3];
         RVar group("column_block"), in_group("panel");
-        c.split(panel, group, in_group, panels_of_block(tile, width), guard)
+        c.split(panel, group, in_group, panels_of_block(f, width), guard)
             .reorder(column, f.ii, k_block, in_group, f.io, row_block, group, k_panel, f.batch)
             .vectorize(column, lanes, guard)
             .unroll(column)
@@ -122,7 +131,7 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
         a_at = LoopLevel(f.c, k_panel);
         if (!f.lowering) {
             Var row_group("row_group");
-            c.split(row_block, row_group, row_block, packed_rows / rows_of_block(tile, p.rows), guard)
+            c.split(row_block, row_group, row_block, packed_rows(f) / rows_of_block(p.rows), guard)
                 .partition(row_group, Partition::Never);
             parallel_blocks();
             read_in_place().reorder(f.io, row_block, row_group, group, k_panel);
@@ -132,48 +141,31 @@ static void multiply(Contraction &f, ContractionPanel &p, const ContractionTile 
             parallel_blocks();
         }
     }
-    pack_left(f, p, a_at, tile, lanes);
+    pack_left(f, p, a_at, lanes);
     pack_right(f, p, b_at, lanes);
-    const auto steps = [&](Stage stage, const RVar &inner, const RVar &outer) {
-        stage.reorder(f.ji, f.ii, inner, outer).partition(outer, Partition::Never);
-        stage.vectorize(f.ji, lanes).unroll(f.ji).unroll(f.ii);
-        return stage;
-    };
+    const RegisterTile registers = {f.ji, f.ii, width, p.rows, lanes};
     for (family::ContractionRun &run : p.runs) {
-        run.partial.bound(f.ji, 0, width)
-            .bound(f.ii, 0, p.rows)
-            .bound_extent(f.jo, 1)
-            .bound_extent(f.io, 1)
-            .bound_extent(f.ko, 1)
-            .bound_extent(f.batch, 1)
-            .compute_at(reduced_at)
-            .vectorize(f.ji, lanes)
-            .unroll(f.ji)
-            .unroll(f.ii);
-        steps(run.partial.update(), run.groups[0], run.groups[1]).unroll(run.groups[0]);
+        registers.hold(run.partial.compute_at(reduced_at), {f.jo, f.io, f.ko, f.batch});
+        registers.compute(run.partial.update(), {run.groups[0], run.groups[1]});
+        run.partial.update().unroll(run.groups[0]);
         if (tile.unroll_k > 1)
-            run.partial.update(1)
-                .reorder(f.ji, f.ii, run.rest)
-                .vectorize(f.ji, lanes)
-                .unroll(f.ji)
-                .unroll(f.ii)
-                .partition(run.rest, Partition::Never);
+            registers.compute(run.partial.update(1), {run.rest});
     }
 }
 
 // What one panel's operands hold at once: 0 where it has no columns.
 static Expr packed_bytes(const Contraction &f, const ContractionPanel &p, const ContractionTile &tile, int lanes) {
     const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth(), threads = f.shape_threads();
-    const int width = p.vectors * lanes, full_width = tile.vectors * lanes, row_block = rows_of_block(tile, p.rows);
+    const int width = p.vectors * lanes, full_width = tile.vectors * lanes, task_rows = rows_of_block(p.rows);
     const auto if_true = [](const Expr &condition) { return cast<int64_t>(condition); }; // the registry has no select
-    const Expr depth = min(k, p.edge ? p.block : f.panel_depth());
+    const Expr depth = min(k, p.edge ? p.block : f.panel_depth);
     const Expr rows = (m + (p.rows - 1)) / p.rows * p.rows;
     const Expr exists = p.edge ? if_true((n % full_width + (lanes - 1)) / lanes == p.vectors) : if_true(n >= width);
-    const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(tile, width)) * width;
+    const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, panels_of_block(f, width)) * width;
     // At an edge each thread packs its own block of rows, elsewhere all threads pack the same.
     constexpr int padding = 512; // that Halide adds where it stages strided loads
-    const Expr copies = p.edge ? min(threads, (rows + (row_block - 1)) / row_block) : cast<int64_t>(1);
-    const int most_rows = p.edge ? row_block : packed_rows / row_block * row_block;
+    const Expr copies = p.edge ? min(threads, (rows + (task_rows - 1)) / task_rows) : cast<int64_t>(1);
+    const int most_rows = p.edge ? task_rows : packed_rows(f) / task_rows * task_rows;
     const Expr left = f.lowering ? (depth + 15) / 16 * 16 * rows
                                  : (depth * min(rows, most_rows) + padding) * copies * f.first_is_strided();
     const Expr inside = f.lowering ? threads * (4 * width) : cast<int64_t>(0);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schedules/common/register_tile.h"
+
 namespace nitrix {
 
 using namespace Halide;
@@ -98,17 +100,8 @@ static void channels(family::Stencil &f, const family::StencilTile &tile, int la
         .compute_at(f.y, f.batch)
         .partition(f.oo, Partition::Always);
     for (family::Stencil::Pass &pass : f.passes)
-        pass.total.bound(f.oi, 0, width)
-            .bound(f.wi, 0, tile.positions)
-            .bound_extent(f.oo, 1)
-            .bound_extent(f.wo, 1)
-            .bound_extent(f.h, 1)
-            .bound_extent(f.d, 1)
-            .bound_extent(f.batch, 1)
-            .compute_at(f.y, f.wo)
-            .vectorize(f.oi, lanes)
-            .unroll(f.oi)
-            .unroll(f.wi);
+        RegisterTile{f.oi, f.wi, width, tile.positions, lanes}.hold(pass.total.compute_at(f.y, f.wo),
+                                                                    {f.oo, f.wo, f.h, f.d, f.batch});
     for (family::Stencil::Zone &zone : f.zones) {
         zone.partial.bound(f.wi, 0, tile.positions)
             .bound_extent(f.oo, 1)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schedules/common/register_tile.h"
+
 namespace nitrix {
 
 using namespace Halide;
@@ -91,20 +93,12 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
         f.out.parallel(f.rest[0]).partition(f.rest[0], Partition::Never);
     }
 
+    const RegisterTile registers = {f.vi, f.ti, width, tile, lanes};
     const auto inside = [&](Func &part, bool one_tile) {
-        part.bound(f.vi, 0, width).bound(f.ti, 0, tile);
+        std::vector<Var> points(one_tile ? f.rest : std::vector<Var>{f.rest.back()});
         if (one_tile)
-            part.bound_extent(f.vo, 1).bound_extent(f.to, 1);
-        for (size_t d = one_tile ? 0 : f.rest.size() - 1; d < f.rest.size(); ++d)
-            part.bound_extent(f.rest[d], 1);
-        part.vectorize(f.vi, lanes).unroll(f.vi).unroll(f.ti);
-    };
-    const auto over = [&](Stage stage, std::vector<VarOrRVar> loops) {
-        loops.insert(loops.begin(), {f.vi, f.ti});
-        stage.reorder(loops).vectorize(f.vi, lanes).unroll(f.vi).unroll(f.ti);
-        for (const VarOrRVar &loop : loops)
-            if (loop.name() != f.vi.name() && loop.name() != f.ti.name())
-                stage.partition(loop, Partition::Never);
+            points.insert(points.end(), {f.vo, f.to});
+        registers.hold(part, points);
     };
     const auto all_of = [](const RDom &domain) {
         std::vector<VarOrRVar> loops;
@@ -119,10 +113,11 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
         Stage stage = f.total.update();
         stage.split(f.outer[1], chunk, row, family::StencilGradient::rows_at_hand, tail);
         stage.parallel(f.rest[1]).parallel(f.rest[2]);
-        over(stage, {f.vo, f.to, f.rest[0], f.outer[0], row, f.rest[1], f.rest[2], chunk, f.outer[2], f.rest[3]});
+        registers.compute(stage,
+                          {f.vo, f.to, f.rest[0], f.outer[0], row, f.rest[1], f.rest[2], chunk, f.outer[2], f.rest[3]});
     } else {
         f.total.compute_at(f.out, vo);
-        over(f.total.update(), all_of(f.outer));
+        registers.compute(f.total.update(), all_of(f.outer));
     }
     inside(f.partial, true);
     for (const Var &d : f.of)
@@ -131,7 +126,7 @@ void gradient_tile(family::StencilGradient &f, int accumulators, int lanes) {
         f.partial.compute_at(f.total, f.vo);
     else
         f.partial.compute_at(f.total, f.outer[0]);
-    over(f.partial.update(), all_of(f.inner));
+    registers.compute(f.partial.update(), all_of(f.inner));
     make_copies(f, lanes, chunk);
 }
 
