@@ -125,6 +125,14 @@ void tropical(Orchestrator &o, const Call &call) {
     }
 }
 
+// body(step), which a step of 1 reaches as a constant: its loops become vectors.
+template <typename Body> void by_step(int64_t step, const Body &body) {
+    if (step == 1)
+        body(std::integral_constant<int64_t, 1>());
+    else
+        body(step);
+}
+
 // w = (a - b) / c for A, its negative for B, 0 where the distance is.
 template <typename T> void quotients(Orchestrator &o, const Call &call, const Array &out) {
     const BroadcastSum all(call, out, 2);
@@ -136,10 +144,14 @@ template <typename T> void quotients(Orchestrator &o, const Call &call, const Ar
         T *const w = reinterpret_cast<T *>(to.data) + at % m * to.strides[r];
         const T *const x = reinterpret_cast<const T *>(above.data) + at % m * above.strides[r];
         const T *const y = reinterpret_cast<const T *>(below.data) + at % m * below.strides[r];
-        for (int64_t j = 0; j < n; ++j) {
-            const T c = y[j * below.strides[r + 1]];
-            w[j] = c == 0 ? 0 : -x[j * above.strides[r + 1]] / c;
-        }
+        by_step(above.strides[r + 1], [&](auto x_step) {
+            by_step(below.strides[r + 1], [&](auto y_step) {
+                for (int64_t j = 0; j < n; ++j)
+                    w[j] = -x[j * x_step] / y[j * y_step];
+                for (int64_t j = 0; j < n; ++j)
+                    w[j] = y[j * y_step] == 0 ? 0 : w[j];
+            });
+        });
     });
 }
 
@@ -162,21 +174,21 @@ void euclidean(Orchestrator &o, const Call &call) {
     });
 }
 
-// to += x * y, element by element of matrices.
-template <typename T> void add_products(Orchestrator &o, const Array &to, const Array &x, const Array &y) {
+// to += x * y, element by element of matrices; `to` counts as 0 if `fresh`.
+template <typename T> void add_products(Orchestrator &o, const Array &to, const Array &x, const Array &y, bool fresh) {
     const int r = to.rank - 2;
     o.parallel(to.shape[r], [&](int64_t i) {
         T *const z = reinterpret_cast<T *>(to.data) + i * to.strides[r];
         const T *const f = reinterpret_cast<const T *>(x.data) + i * x.strides[x.rank - 2];
         const T *const g = reinterpret_cast<const T *>(y.data) + i * y.strides[y.rank - 2];
-        const auto add = [&](auto step) {
-            for (int64_t j = 0; j < to.shape[r + 1]; ++j)
-                z[j * step] += f[j] * g[j];
-        };
-        if (to.strides[r + 1] == 1)
-            add(std::integral_constant<int64_t, 1>()); // known, it makes vectors
-        else
-            add(to.strides[r + 1]);
+        by_step(to.strides[r + 1], [&](auto step) {
+            if (fresh)
+                for (int64_t j = 0; j < to.shape[r + 1]; ++j)
+                    z[j * step] = T(0) + f[j] * g[j];
+            else
+                for (int64_t j = 0; j < to.shape[r + 1]; ++j)
+                    z[j * step] += f[j] * g[j];
+        });
     });
 }
 
@@ -214,7 +226,8 @@ public:
           row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(std::min(longest_run, n_), k_)),
           zero_(constant(o, call, 1, 1)), marked_(bits()) {}
 
-    void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
+    // fresh_a, fresh_b: nothing was added to da or db before.
+    void run(Array a, Array b, Array c, Array dc, Array da, bool fresh_a, Array db, bool fresh_b) {
         for (Array *x : {&a, &b, &c, &dc, &da, &db})
             *x = last_two(*x);
         const int max_plus = find_algebra("tropical_max_plus");
@@ -227,8 +240,8 @@ public:
         const bool marked = take_marked();
         o_.call("semiring_matmul", real_, {w_, transposed(eb_), ga_});
         o_.call("semiring_matmul", real_, {transposed(ea_), w_, gb_});
-        add_products<T>(o_, da, ea_, ga_);
-        add_products<T>(o_, db, eb_, gb_);
+        add_products<T>(o_, da, ea_, ga_, fresh_a);
+        add_products<T>(o_, db, eb_, gb_, fresh_b);
         if (o_.dry)
             return add_terms(0, 0, terms_.shape[0], a, b, c, dc, da, db);
         for (int64_t i = 0; marked && i < m_; ++i)
@@ -339,10 +352,14 @@ private:
 
 template <typename T> void log_sums(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
-    if (!o.dry) {
-        fill(x[dA], 0);
-        fill(x[dB], 0);
-    }
+    // The sum of several items starts at 0.
+    const auto is_fresh = [&](int gradient) {
+        const bool one = BroadcastSum(call, x[gradient], 2).terms() == 1;
+        if (!one && !o.dry)
+            fill(x[gradient], 0);
+        return one;
+    };
+    const bool fresh_a = is_fresh(dA), fresh_b = is_fresh(dB);
     // Items of an array that has every leading dimension: the products of one after the other, in their order.
     Array full = x[C];
     int64_t shape[max_rank];
@@ -352,7 +369,7 @@ template <typename T> void log_sums(Orchestrator &o, const Call &call) {
     LogItem<T> item(o, call);
     for (int64_t i = 0; i < (o.dry ? 1 : all.items()); ++i) {
         const auto at = [&](int argument) { return all.item_of_term(x[argument], 2, i, 0); };
-        item.run(at(A), at(B), at(C), at(dC), at(dA), at(dB));
+        item.run(at(A), at(B), at(C), at(dC), at(dA), fresh_a, at(dB), fresh_b);
     }
 }
 
