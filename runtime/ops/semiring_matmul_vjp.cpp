@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "bits.h"
 #include "error.h"
 #include "orchestrate.h"
 #include "prefetch.h"
@@ -224,10 +225,17 @@ public:
         : o_(o), call_(call), m_(call.dims[0]), k_(call.dims[1]), n_(call.dims[2]), real_(find_algebra("real")),
           ea_(matrix(m_, k_)), eb_(matrix(k_, n_)), w_(matrix(m_, n_)), ga_(matrix(m_, k_)), gb_(matrix(k_, n_)),
           row_(matrix(m_, 1)), column_(matrix(1, n_)), terms_(matrix(std::min(longest_run, n_), k_)),
-          zero_(constant(o, call, 1, 1)), marked_(bits()) {}
+          zero_(constant(o, call, 1, 1)), marked_(bits()),
+          fresh_a_(BroadcastSum(call, call.arrays[dA], 2).terms() == 1),
+          fresh_b_(BroadcastSum(call, call.arrays[dB], 2).terms() == 1) {
+        // The sum of several items starts at 0.
+        if (!o.dry && !fresh_a_)
+            fill(call.arrays[dA], 0);
+        if (!o.dry && !fresh_b_)
+            fill(call.arrays[dB], 0);
+    }
 
-    // fresh_a, fresh_b: nothing was added to da or db before.
-    void run(Array a, Array b, Array c, Array dc, Array da, bool fresh_a, Array db, bool fresh_b) {
+    void run(Array a, Array b, Array c, Array dc, Array da, Array db) {
         for (Array *x : {&a, &b, &c, &dc, &da, &db})
             *x = last_two(*x);
         const int max_plus = find_algebra("tropical_max_plus");
@@ -240,8 +248,8 @@ public:
         const bool marked = take_marked();
         o_.call("semiring_matmul", real_, {w_, transposed(eb_), ga_});
         o_.call("semiring_matmul", real_, {transposed(ea_), w_, gb_});
-        add_products<T>(o_, da, ea_, ga_, fresh_a);
-        add_products<T>(o_, db, eb_, gb_, fresh_b);
+        add_products<T>(o_, da, ea_, ga_, fresh_a_);
+        add_products<T>(o_, db, eb_, gb_, fresh_b_);
         if (o_.dry)
             return add_terms(0, 0, terms_.shape[0], a, b, c, dc, da, db);
         for (int64_t i = 0; marked && i < m_; ++i)
@@ -265,7 +273,7 @@ private:
         return o_.scratch(call_.dtype, shape, 2);
     }
     Array bits() {
-        const int64_t words = (m_ * n_ + 31) / 32;
+        const int64_t words = words_of(m_ * n_);
         return o_.scratch(DType::i32, &words, 1);
     }
     Array zeros(int64_t rows, int64_t columns) const {
@@ -288,8 +296,8 @@ private:
         Bits *const w = reinterpret_cast<Bits *>(w_.data);
         uint32_t *const bits = reinterpret_cast<uint32_t *>(marked_.data);
         bool any = false;
-        for (int64_t first = 0; first < m_ * n_; first += 32) {
-            const int64_t count = std::min<int64_t>(32, m_ * n_ - first);
+        for (int64_t first = 0; first < m_ * n_; first += word_bits) {
+            const int64_t count = std::min<int64_t>(word_bits, m_ * n_ - first);
             Bits *const of_word = w + first;
             Bits found = 0;
             for (int64_t e = 0; e < count; ++e)
@@ -300,14 +308,14 @@ private:
                     of_word[e] = 0;
                     word |= uint32_t{1} << e;
                 }
-            bits[first / 32] = word;
+            bits[first / word_bits] = word;
             any |= found != 0;
         }
         return any;
     }
 
     bool is_marked(int64_t entry) const {
-        return reinterpret_cast<const uint32_t *>(marked_.data)[entry / 32] >> entry % 32 & 1;
+        return reinterpret_cast<const uint32_t *>(marked_.data)[entry / word_bits] >> entry % word_bits & 1;
     }
 
     static Array from(Array array, int64_t offset) {
@@ -348,18 +356,11 @@ private:
     const int64_t m_, k_, n_;
     const int real_;
     const Array ea_, eb_, w_, ga_, gb_, row_, column_, terms_, zero_, marked_;
+    const bool fresh_a_, fresh_b_; // one item alone adds to each element of dA, of dB
 };
 
 template <typename T> void log_sums(Orchestrator &o, const Call &call) {
     const Array *const x = call.arrays;
-    // The sum of several items starts at 0.
-    const auto is_fresh = [&](int gradient) {
-        const bool one = BroadcastSum(call, x[gradient], 2).terms() == 1;
-        if (!one && !o.dry)
-            fill(x[gradient], 0);
-        return one;
-    };
-    const bool fresh_a = is_fresh(dA), fresh_b = is_fresh(dB);
     // Items of an array that has every leading dimension: the products of one after the other, in their order.
     Array full = x[C];
     int64_t shape[max_rank];
@@ -369,7 +370,7 @@ template <typename T> void log_sums(Orchestrator &o, const Call &call) {
     LogItem<T> item(o, call);
     for (int64_t i = 0; i < (o.dry ? 1 : all.items()); ++i) {
         const auto at = [&](int argument) { return all.item_of_term(x[argument], 2, i, 0); };
-        item.run(at(A), at(B), at(C), at(dC), at(dA), fresh_a, at(dB), fresh_b);
+        item.run(at(A), at(B), at(C), at(dC), at(dA), at(dB));
     }
 }
 
