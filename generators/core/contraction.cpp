@@ -30,13 +30,44 @@ Expr Contraction::left_value(Expr value) const {
 
 Expr Contraction::part_of_result(Expr part) const { return algebra.bit_packed() ? cast(result, part != 0) : part; }
 
+ContractionScan Contraction::scan_of_a(const Func &result) const {
+    return {result, Func(), Func(), i, rows, a_contiguous_in_i, a_contiguous_in_k, RDom(0, depth)};
+}
+
+ContractionScan Contraction::scan_of_b(const Func &result) const {
+    return {result, Func(), Func(), j, columns, b_contiguous_in_j, b_contiguous_in_k, RDom(0, depth)};
+}
+
+// step: the next value, of the one before and of k.
+void Contraction::define_scan(ContractionScan scan, const Expr &initial,
+                              const std::function<Expr(const Expr &, const Expr &)> &step) {
+    const Var v = scan.v;
+    const auto define = [&](const char *form) {
+        Func f(scan.result.name() + form);
+        f(v, batch) = initial;
+        f(v, batch) = step(f(v, batch), scan.k);
+        return f;
+    };
+    scan.along = define("_along_k"), scan.across = define("_across_k");
+    scan.result(v, batch) = select(scan.contiguous_in_k, scan.along(v, batch), scan.across(v, batch));
+    scans.push_back(scan);
+}
+
 // A NaN is dropped here and found in the operand itself.
-void Contraction::define_maxima() {
+void Contraction::define_maxima(bool scanned) {
+    const Expr none = negative_infinity(type);
+    const auto larger_a = [&](const Expr &held, const Expr &at) { return exact::ordered_max(held, a(at, i, batch)); };
+    const auto larger_b = [&](const Expr &held, const Expr &at) { return exact::ordered_max(held, b(j, at, batch)); };
+    if (scanned) {
+        define_scan(scan_of_a(a_maximum), none, larger_a);
+        define_scan(scan_of_b(b_maximum), none, larger_b);
+        return;
+    }
     maximum_k = RDom(0, depth, "maximum_k");
-    a_maximum(i, batch) = negative_infinity(type);
-    a_maximum(i, batch) = exact::ordered_max(a_maximum(i, batch), a(maximum_k, i, batch));
-    b_maximum(j, batch) = negative_infinity(type);
-    b_maximum(j, batch) = exact::ordered_max(b_maximum(j, batch), b(j, maximum_k, batch));
+    a_maximum(i, batch) = none;
+    a_maximum(i, batch) = larger_a(a_maximum(i, batch), maximum_k);
+    b_maximum(j, batch) = none;
+    b_maximum(j, batch) = larger_b(b_maximum(j, batch), maximum_k);
 }
 
 // c after a part of the reduction whose winner is part_winner.
@@ -83,14 +114,15 @@ void Contraction::finish_c(int stages) {
     if (product.drops_nan() && !poisons_in_tiles()) {
         // A NaN anywhere in row i of A or column j of B makes C[i, j] NaN. Found by two scans at memory speed, applied
         // only where there is one: a max that kept NaN would halve the speed of the inner loop.
-        nan_k = RDom(0, depth, "nan_k");
         nan_i = RDom(0, rows, "nan_i");
         nan_j = RDom(0, columns, "nan_j");
-        const Expr av = a(nan_k, i, batch), bv = b(j, nan_k, batch);
-        nan_a(i, batch) = cast<uint8_t>(0);
-        nan_a(i, batch) = max(nan_a(i, batch), cast<uint8_t>(exact::is_nan(av)));
-        nan_b(j, batch) = cast<uint8_t>(0);
-        nan_b(j, batch) = max(nan_b(j, batch), cast<uint8_t>(exact::is_nan(bv)));
+        const auto is_nan_met = [](const Expr &held, const Expr &x) {
+            return max(held, cast<uint8_t>(exact::is_nan(x)));
+        };
+        define_scan(scan_of_a(nan_a), cast<uint8_t>(0),
+                    [&](const Expr &held, const Expr &at) { return is_nan_met(held, a(at, i, batch)); });
+        define_scan(scan_of_b(nan_b), cast<uint8_t>(0),
+                    [&](const Expr &held, const Expr &at) { return is_nan_met(held, b(j, at, batch)); });
         nan_any(batch) = cast<uint8_t>(0);
         nan_any(batch) = max(nan_any(batch), nan_a(nan_i, batch));
         nan_any(batch) = max(nan_any(batch), nan_b(nan_j, batch));
@@ -119,7 +151,7 @@ Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
 void Contraction::whole() {
     define_order(carries ? winner_block : block);
     if (lowering) {
-        define_maxima();
+        define_maxima(false);
         a_rows(k, i, batch) = lowering->operand(a(k, i, batch), a_maximum(i, batch));
         b_rows(j, k, batch) = lowering->operand(b(j, k, batch), b_maximum(j, batch));
     } else {
@@ -195,7 +227,14 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         packed(p.columns % width, k, p.columns / width, batch) = b(first + p.columns, k, batch);
         p.tiles = RDom(0, extent, 0, select(mine, (depth + p.block - 1) / p.block, 0), "tiles" + p.suffix);
     } else {
-        packed(ji, k, jo, batch) = b(first + ji, k, batch);
+        const Expr plain = b(first + ji, k, batch);
+        if (lowering) {
+            packed(ji, k, jo, batch) = plain;
+        } else { // the schedule specialises on the condition
+            p.b_block = func("b_block");
+            p.b_block(ji, k, jo, batch) = plain;
+            packed(ji, k, jo, batch) = select(b_contiguous_in_k, p.b_block(ji, k, jo, batch), plain);
+        }
         const Expr k_panels = (n_blocks + blocks_per_panel - 1) / blocks_per_panel;
         p.tiles = RDom(0, width, 0, blocks_per_panel, 0, full_panels, 0, select(full_panels > 0, k_panels, 0),
                        "tiles" + p.suffix);
@@ -270,7 +309,7 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
 void Contraction::panelled(const ContractionTile &tile, int lanes) {
     define_order();
     if (lowering)
-        define_maxima();
+        define_maxima(true);
     if (carries)
         c(j, i, batch) = Tuple(undef(type), undef<int32_t>());
     else
@@ -279,6 +318,21 @@ void Contraction::panelled(const ContractionTile &tile, int lanes) {
     for (int vectors = 1; vectors <= tile.vectors; ++vectors)
         add_panel(tile, lanes, vectors, true);
     finish_c(static_cast<int>(panels.size()));
+}
+
+// Interleaving the halves of a square's rows turns the bits of an entry's place, its row and then its step, left by
+// one: as often as a lane has bits, that is the transpose.
+void Contraction::define_turns(ContractionSmall &s, const std::string &suffix, int lanes,
+                               const std::function<Expr(const Expr &, const Expr &)> &entry) const {
+    const Expr e = s.place;
+    for (int bit = 0; bit < lanes; bit = std::max(1, 2 * bit)) {
+        Func turn("a_turn_" + std::to_string(bit) + suffix);
+        turn(s.place, s.band, s.square, io, ko, batch) =
+            bit == 0 ? entry(clamped_k(s.square * lanes + e % lanes), s.band * lanes + e / lanes)
+                     : s.a_turns.back()((e / (2 * lanes) + e % 2 * (lanes / 2)) * lanes + e / 2 % lanes, s.band,
+                                        s.square, io, ko, batch);
+        s.a_turns.push_back(turn);
+    }
 }
 
 void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
@@ -300,23 +354,34 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         return busy ? enough && 5 * padded(rows, height) <= 6 * padded(rows, 4) : enough;
     };
     Expr wider = Internal::const_false(), higher = wider; // such a tile serves
+    Expr along = Internal::const_false();                 // one along rows does
     for (const SmallTile &tile : tiles) {
         ContractionSmall s;
         s.tile = tile;
         s.merge_stage = static_cast<int>(smalls.size());
-        const std::string suffix = "_" + std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
-        if (!smalls.empty() && smalls.back().tile.columns != tile.columns) {
+        const std::string suffix = "_" + std::to_string(tile.rows) + "x" + std::to_string(tile.columns) +
+                                   (!tile.along_rows()                         ? ""
+                                    : tile.vectors == SmallTile::Vectors::rows ? "_rows"
+                                                                               : "_turned");
+        if (!smalls.empty() && !smalls.back().tile.along_rows() && smalls.back().tile.columns != tile.columns) {
             wider = wider || fits(smalls.back().tile.columns);
             higher = Internal::const_false();
         }
-        const Expr mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher;
-        higher = higher || fits_rows(tile.rows, tile.columns);
+        Expr mine;
+        if (tile.along_rows()) {
+            mine = columns >= tile.columns && columns < 2 * tile.columns && rows >= tile.rows && !along &&
+                   (tile.vectors == SmallTile::Vectors::rows ? a_contiguous_in_i : a_contiguous_in_k);
+            along = along || mine;
+        } else {
+            mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher && !along;
+            higher = higher || fits_rows(tile.rows, tile.columns);
+        }
         const int width = tile.columns, height = tile.rows;
         const Expr row_tiles = (rows + height - 1) / height, column_tiles = (columns + width - 1) / width;
         const Expr my_items = select(mine, items, 0);
         // From the inside: a panel of B stays in the first-level cache or the second.
         Expr row_tile, item;
-        if (algebra.bit_packed()) { // of any size: blocks of rows on threads
+        if (algebra.bit_packed() || tile.along_rows()) { // of any size: blocks of rows on threads
             constexpr int block = 16;
             s.tiles = RDom(0, width, 0, height, 0, block, 0, column_tiles, 0, (row_tiles + block - 1) / block, 0,
                            my_items, "tiles" + suffix);
@@ -338,10 +403,25 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             return unsafe_promise_clamped(min(o * height, rows - height) + at, 0, rows - 1);
         };
         s.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
-        const Expr at_k = clamped_k(s.inside);
-        s.partial(ji, ii, jo, io, ko, batch) =
-            step(s.partial(ji, ii, jo, io, ko, batch), left_value(a(at_k, row(io, ii), batch)),
-                 b(column(jo, ji), at_k, batch), Expr());
+        const auto accumulate = [&](const Expr &at_k, const Expr &left) {
+            s.partial(ji, ii, jo, io, ko, batch) =
+                step(s.partial(ji, ii, jo, io, ko, batch), left_value(left), b(column(jo, ji), at_k, batch), Expr());
+        };
+        if (tile.vectors == SmallTile::Vectors::turned_rows) {
+            define_turns(s, suffix, lanes, [&](const Expr &at_k, const Expr &r) { return a(at_k, row(io, r), batch); });
+            const Expr left_steps = depth - ko * block_length;
+            s.groups = RDom(0, lanes, 0, block_length / lanes, "groups" + suffix);
+            s.groups.where(s.groups[1] * lanes + lanes <= left_steps);
+            accumulate(clamped_k(s.groups[1] * lanes + s.groups[0]),
+                       s.a_turns.back()(s.groups[0] * lanes + ii % lanes, ii / lanes, s.groups[1], io, ko, batch));
+            s.rest = RDom(0, lanes - 1, "rest" + suffix);
+            s.rest.where(s.rest < min(left_steps, block_length) % lanes);
+            const Expr in_rest = clamped_k(min(left_steps, block_length) / lanes * lanes + s.rest);
+            accumulate(in_rest, a(in_rest, row(io, ii), batch));
+        } else {
+            const Expr at_k = clamped_k(s.inside);
+            accumulate(at_k, a(at_k, row(io, ii), batch));
+        }
         s.total(ji, ii, jo, io, batch) = product.init(type)[0];
         s.total(ji, ii, jo, io, batch) =
             product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];

@@ -32,15 +32,22 @@ struct ContractionTile {
 // A tile of unpacked(): it serves products of at least so many rows and columns, where no larger tile does.
 struct SmallTile {
     int columns, rows;
+    // What its vectors hold: columns, or, of fewer columns than a vector has lanes, rows, where A is contiguous in i,
+    // or in k, and turned.
+    enum class Vectors { columns, rows, turned_rows } vectors = Vectors::columns;
+    bool along_rows() const { return vectors != Vectors::columns; }
 };
 
 // The loop nest of one such tile.
 struct ContractionSmall {
     SmallTile tile;
-    Func total, partial;      // over all blocks of k, one block's reduction
-    Func row_nan, column_nan; // of a row of A, a column of B: the largest magnitude, as bits
+    Func total, partial;       // over all blocks of k, one block's reduction
+    Func row_nan, column_nan;  // of a row of A, a column of B: the largest magnitude, as bits
+    std::vector<Func> a_turns; // of turned rows: a square of A, of as many rows and steps as a vector has lanes
     RDom tiles;          // (column, row, tile of rows, tile of columns, [block of tiles of rows,] item of the batch)
     RDom merges, inside; // blocks of k, k inside a block
+    RDom groups, rest;   // of turned rows, in place of `inside`: (step of a square, squares), what is left
+    Var place{"place"}, band{"band"}, square{"square"}; // of a_turns: in a square, row by row; of rows; of steps
     RDom nan_k;
     int merge_stage = 0; // of c
 };
@@ -60,12 +67,22 @@ struct ContractionPanel {
     std::string suffix;
     Func a, b;              // packed operands
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
+    Func b_block;           // elsewhere: a part of B that is transposed on its way into b
     RDom columns;           // of the edge panel, for packing
     RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
     int width;              // of a tile, in columns
     int block;              // of k, in steps
     std::vector<ContractionRun> runs; // of one block
     int merge_stage = 0;              // of c
+};
+
+// A reduction over k for each row of A or column of B, of which one of two forms is run: along k, where the operand is
+// contiguous in k, or across.
+struct ContractionScan {
+    Func result, along, across;
+    Var v; // i or j
+    Expr extent, contiguous_in_v, contiguous_in_k;
+    RDom k;
 };
 
 class Contraction {
@@ -111,10 +128,11 @@ public:
     Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
     Func b_rows{"b_rows"};                                // whole()'s operands under a lowering, with a_rows
     Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};  // of a row, of a column
-    RDom maximum_k;
+    RDom maximum_k;                                       // of whole()
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
-    RDom nan_k, nan_i, nan_j, poisoned;
-    RDom finished; // columns of panelled()'s edge, under a lowering
+    RDom nan_i, nan_j, poisoned;
+    std::vector<ContractionScan> scans; // that fill the maxima, elsewhere than in whole(), and nan_a, nan_b
+    RDom finished;                      // columns of panelled()'s edge, under a lowering
     // Of k, in a packed panel of B. A tile meets them all while its part of C is in the first-level cache, so C is read
     // and written once for so many (float64, 1024^3: one takes 1.05 of the time, four 1.0, and 1.05 of a transposed
     // A's).
@@ -149,12 +167,18 @@ private:
     Tuple first_met(const Expr &first, const Expr &part, const Expr &part_winner, const Expr &held,
                     const Expr &held_winner) const;
     void finish_c(int stages);
+    void define_turns(ContractionSmall &s, const std::string &suffix, int lanes,
+                      const std::function<Expr(const Expr &, const Expr &)> &entry) const;
     void add_panel(const ContractionTile &tile, int lanes, int vectors, bool edge);
     Expr clamped_k(Expr inside_block) const;
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr left_value(Expr value) const;
     Expr part_of_result(Expr part) const;
-    void define_maxima();
+    void define_maxima(bool scanned);
+    void define_scan(ContractionScan scan, const Expr &initial,
+                     const std::function<Expr(const Expr &, const Expr &)> &step);
+    ContractionScan scan_of_a(const Func &result) const;
+    ContractionScan scan_of_b(const Func &result) const;
 
     int block_length = block; // in steps of k
     Expr n_blocks;            // of k

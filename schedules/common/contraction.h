@@ -5,11 +5,14 @@
 
 namespace nitrix {
 
-// What the scans for NaN hold: one byte for each row of A and column of B.
+// What the scans for NaN hold: bytes for each row of A and column of B.
 Halide::Expr nan_scan_bytes(const family::Contraction &f);
 
 // What the maxima of rows and columns of a lowering hold, for all of a batch.
 Halide::Expr maxima_bytes(const family::Contraction &f);
+
+// What the scans for them hold besides.
+Halide::Expr maxima_scan_bytes(const family::Contraction &f);
 
 // One accumulator at a time: the reference, and the quickest where a packed operand would be read but once or twice.
 void plain_form(family::Contraction &f);

@@ -5,7 +5,60 @@ namespace nitrix {
 
 using namespace Halide;
 
+// Few columns: vectors along the rows.
+static void multiply_along_rows(family::Contraction &f, family::ContractionSmall &s, int lanes) {
+    const RVar column = s.tiles[0], row = s.tiles[1];
+    Stage c = f.c.update(s.merge_stage);
+    c.allow_race_conditions(); // what two tiles write is the same
+    c.vectorize(row, lanes).unroll(row).unroll(column).parallel(s.tiles[5]).parallel(s.tiles[4]);
+    for (int outer = 2; outer < 6; ++outer)
+        c.partition(RVar(s.tiles[outer]), Partition::Never);
+    const auto accumulators = [&](Func g) {
+        g.bound(f.ji, 0, s.tile.columns).bound(f.ii, 0, s.tile.rows).reorder_storage(f.ii, f.ji);
+        g.bound_extent(f.jo, 1).bound_extent(f.io, 1).bound_extent(f.batch, 1);
+        return g;
+    };
+    const auto whole_tile = [&](Stage stage) { stage.vectorize(f.ii, lanes).unroll(f.ii).unroll(f.ji); };
+    accumulators(s.total).compute_at(f.c, s.tiles[2]).reorder(f.ii, f.ji);
+    whole_tile(s.total);
+    s.total.update().reorder(f.ii, f.ji, s.merges).partition(s.merges, Partition::Never);
+    whole_tile(s.total.update());
+    accumulators(s.partial).bound_extent(f.ko, 1).compute_at(s.total, s.merges).reorder(f.ii, f.ji);
+    whole_tile(s.partial);
+    const auto loop = [&](Stage stage, const RDom &steps) {
+        std::vector<VarOrRVar> order = {f.ii, f.ji};
+        for (int d = 0; d < steps.dimensions(); ++d)
+            order.push_back(steps[d]);
+        stage.reorder(order);
+        for (int d = 0; d < steps.dimensions(); ++d)
+            stage.partition(RVar(steps[d]), Partition::Never);
+        whole_tile(stage);
+    };
+    if (s.tile.vectors == family::SmallTile::Vectors::rows) {
+        loop(s.partial.update(), s.inside);
+        c.specialize(f.a_contiguous_in_i);
+        return;
+    }
+    loop(s.partial.update(), s.groups);
+    loop(s.partial.update(1), s.rest);
+    c.specialize(f.a_contiguous_in_k);
+    for (size_t t = 0; t < s.a_turns.size(); ++t) {
+        Func turn = s.a_turns[t];
+        turn.compute_at(s.partial, s.groups[1]).store_in(MemoryType::Stack).bound(s.place, 0, lanes * lanes);
+        turn.bound(s.band, 0, s.tile.rows / lanes);
+        for (const Var &v : {s.square, f.io, f.ko, f.batch})
+            turn.bound_extent(v, 1);
+        Var half("half"), pair("pair");
+        turn.split(s.place, pair, s.place, t ? 2 * lanes : lanes).unroll(pair);
+        if (t)
+            turn.split(s.place, s.place, half, 2).reorder(s.place, half, pair).unroll(half);
+        turn.vectorize(s.place).unroll(s.band);
+    }
+}
+
 static void multiply(family::Contraction &f, family::ContractionSmall &s, int lanes) {
+    if (s.tile.along_rows())
+        return multiply_along_rows(f, s, lanes);
     const int vector = std::min(lanes, s.tile.columns);
     const auto accumulators = [&](Func g) {
         g.bound(f.ji, 0, s.tile.columns).bound(f.ii, 0, s.tile.rows);

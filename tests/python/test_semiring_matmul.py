@@ -105,6 +105,38 @@ def test_strides_do_not_matter(dtype, semiring):
             np.testing.assert_array_equal(C, expected, err_msg=f"A {a}, B {b}")
 
 
+@algebra
+@dtype
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 7])
+@pytest.mark.filterwarnings("ignore::nitrix.NitrixBackendFallback")
+def test_few_columns(columns, dtype, semiring):
+    # Vectors hold rows there: more and fewer of them than a tile, blocks of k and what is left of one.
+    for m, k in ((15, 40), (16, 31), (33, 257), (150, 273), (517, 15)):
+        A, B = random((2, m, k), dtype), random((2, k, columns), dtype, 1)
+        expected = semiring_matmul(A, B, semiring=semiring)
+        oracle.assert_product(expected, A, B, semiring)
+        for name, a in layouts((2, m, k), dtype):
+            for threads in (1, 2):
+                C = semiring_matmul(a, B, semiring=semiring, threads=threads)
+                np.testing.assert_array_equal(C, expected, err_msg=f"{name} {m} x {k}")
+
+
+@dtype
+@pytest.mark.parametrize("shape", [(300, 300, 1), (40, 300, 70), (33, 270, 128)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore::nitrix.NitrixBackendFallback")
+def test_non_finite_values_wherever_operands_are_contiguous(dtype, shape, bad):
+    m, k, n = shape
+    A, B = random((m, k), dtype), random((k, n), dtype, 1)
+    A[m // 2, k - 1] = bad
+    B[k // 3, n - 1] = bad
+    for semiring in ("tropical_max_plus", "tropical_min_plus", "log", "euclidean"):
+        expected = reference_semiring_matmul(A, B, semiring=semiring)
+        for a in (A, np.asfortranarray(A), A[:, ::-1].copy()[:, ::-1]):
+            for b in (B, np.asfortranarray(B), B[:, ::-1].copy()[:, ::-1]):
+                np.testing.assert_array_equal(semiring_matmul(a, b, semiring=semiring), expected)
+
+
 @pytest.mark.filterwarnings("ignore::nitrix.NitrixBackendFallback")
 def test_operands_of_stride_zero():
     A = np.broadcast_to(np.float32(3), (9, 8))
