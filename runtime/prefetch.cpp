@@ -25,11 +25,20 @@ NITRIX_INLINE void ask_for_rows(const char *first, int64_t row_bytes, const int3
         ask(beside, beside_lines);
 }
 
-} // namespace
+NITRIX_INLINE void ask_for_entries(const char *values, int64_t value_bytes, const int32_t *slot, int32_t count) {
+    if (count <= 0)
+        return;
+    const int64_t last = slot[count - 1];
+    ask(values + slot[0] * value_bytes, 1);
+    if (last - slot[0] == count - 1) // side by side
+        ask(values + last * value_bytes, 1);
+    else
+        for (int32_t k = 1; k < count; ++k)
+            ask(values + slot[k] * value_bytes, 1);
+}
 
-// The rows at first + index[k] * row_bytes, of so many lines, and the one at `beside`.
-extern "C" int32_t nitrix_prefetch_rows(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
-                                        int32_t lines, const char *beside, int32_t beside_lines) {
+NITRIX_INLINE void ask_for_named(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
+                                 int32_t lines, const char *beside, int32_t beside_lines) {
     switch (lines) {
     case 1:
         ask_for_rows<1>(first, row_bytes, index, count, beside, beside_lines);
@@ -56,6 +65,23 @@ extern "C" int32_t nitrix_prefetch_rows(const char *first, int64_t row_bytes, co
         ask_for_each(first, row_bytes, index, count, lines);
         ask(beside, beside_lines);
     }
+}
+
+} // namespace
+
+// The rows at first + index[k] * row_bytes, of so many lines, and the one at `beside`.
+extern "C" int32_t nitrix_prefetch_rows(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
+                                        int32_t lines, const char *beside, int32_t beside_lines) {
+    ask_for_named(first, row_bytes, index, count, lines, beside, beside_lines);
+    return 0;
+}
+
+// And the values at slot[0] to slot[entries - 1], of so many bytes each.
+extern "C" int32_t nitrix_prefetch_entries(const char *first, int64_t row_bytes, const int32_t *index, int32_t count,
+                                           int32_t lines, const char *beside, int32_t beside_lines, const char *values,
+                                           int64_t value_bytes, const int32_t *slot, int32_t entries) {
+    ask_for_named(first, row_bytes, index, count, lines, beside, beside_lines);
+    ask_for_entries(values, value_bytes, slot, entries);
     return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "generators/core/gather_dot.h"
 
+#include "generators/core/rows_ahead.h"
+
 namespace nitrix::family {
 
 using namespace Halide;
@@ -20,7 +22,10 @@ void GatherDot::define(const Step &step) {
     eight(lane, k, i, batch) = partial(lane, k, i, batch) + partial(lane + 8, k, i, batch);
     four(lane, k, i, batch) = eight(lane, k, i, batch) + eight(lane + 4, k, i, batch);
     two(lane, k, i, batch) = four(lane, k, i, batch) + four(lane + 2, k, i, batch);
-    out(k, i, batch) = two(0, k, i, batch) + two(1, k, i, batch);
+    const Expr whole = two(0, k, i, batch) + two(1, k, i, batch);
+    if (hint)
+        fetched(i, batch) = hint(row_ahead(i, rows, cast<int64_t>(columns) * type.bytes() * depth));
+    out(k, i, batch) = hint ? select(fetched(i, batch) == 0, whole, zero(type)) : whole;
 }
 
 } // namespace nitrix::family

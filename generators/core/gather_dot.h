@@ -27,6 +27,11 @@ public:
 
     void define(const Step &step);
 
+    // If given, what asks memory for all that a later row names: a call of value 0, as GatherProduct's. `depth`:
+    // entries of a row.
+    std::function<Halide::Expr(Halide::Expr later)> hint;
+    Expr rows, depth;
+
     const Type type;
     const Func index;
     Func out;
@@ -36,6 +41,7 @@ public:
     Var k{"k"}, i{"i"}, batch{"batch"}, lane{"lane"};
     RDom steps;
     Func partial{"partial"}, eight{"eight"}, four{"four"}, two{"two"};
+    Func fetched{"fetched"};
 };
 
 } // namespace nitrix::family

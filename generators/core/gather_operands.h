@@ -64,7 +64,6 @@ template <typename Buffer> Expr byte_offset(const Buffer &buffer, const Expr &j,
     return (step(0, j) + step(1, i) + step(2, batch)) * buffer.type().bytes();
 }
 
-// The address of that element.
 template <typename Buffer> Expr address(const Buffer &buffer, const Expr &j, const Expr &i, const Expr &batch) {
     return Halide::reinterpret<uint64_t>(pointer(buffer)) + Halide::cast<uint64_t>(byte_offset(buffer, j, i, batch));
 }
@@ -82,38 +81,84 @@ template <typename Dense> Expr lines_of_row(const Dense &dense, const Expr &batc
     return Halide::cast<int32_t>(Halide::select(apart * dense.dim(1).extent() < small, 0, lines));
 }
 
-// Asks memory for the rows of `dense` that later rows of the structure will read, and for the lines from `beside`: 0.
-// Which rows stands behind the indices of row r, where a plan looks ahead (runtime/structure.h) and rows are farther
-// apart than they are long; else it is all that row `later` names. Whatever stands there, asking for it is harmless.
+// A call of runtime/prefetch.cpp, where it has anything to ask for: 0.
+inline Expr prefetch(const char *function, const std::vector<Expr> &arguments, const Expr &worthwhile) {
+    using Halide::Internal::Call;
+    const Expr call = Call::make(Halide::Int(32), function, arguments, Call::Extern);
+    return Call::make(Halide::Int(32), Call::if_then_else, {worthwhile, call, 0}, Call::PureIntrinsic);
+}
+
+constexpr int most_entries = 32; // of a row: of more the processor has several under way at once
+
+// The rows of `dense` that later rows of the structure will read, and the lines from `beside`: what a call takes to ask
+// for them. Which rows stands behind the indices of row r, where a plan looks ahead (runtime/plan.h) and rows are
+// farther apart than they are long; else it is all that row `later` names. Whatever stands there, asking for it is
+// harmless.
 template <typename Dense, typename Entries>
-Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later, const Expr &batch,
-                    const Expr &beside = Expr(uint64_t{0}), const Expr &lines_beside = 0) {
-    constexpr int most_entries = 32; // of more the processor has several under way at once
+std::vector<Expr> named_by(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
+                           const Expr &batch, const Expr &beside, const Expr &lines_beside) {
     const Expr depth = indices.dim(0).extent(), count = indices.dim(1).extent();
     const Expr looks_ahead = count > 1 && indices.dim(1).stride() > depth && indices.dim(0).stride() == 1;
     // Behind the last row memory may end.
     const Expr spare = Halide::select(r < count - 1, indices.dim(1).stride() - depth, 0);
     const Expr named =
         Halide::select(looks_ahead, address(indices, depth, r, batch), address(indices, 0, later, batch));
-    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_rows",
-                                        {address(dense, 0, 0, batch), byte_offset(dense, 0, 1, 0), named,
-                                         Halide::min(Halide::select(looks_ahead, spare, depth), most_entries),
-                                         lines_of_row(dense, batch), beside, lines_beside},
-                                        Halide::Internal::Call::Extern);
+    return {address(dense, 0, 0, batch),
+            byte_offset(dense, 0, 1, 0),
+            named,
+            Halide::min(Halide::select(looks_ahead, spare, depth), most_entries),
+            lines_of_row(dense, batch),
+            beside,
+            lines_beside};
+}
+
+// Asks memory for those rows: 0.
+template <typename Dense, typename Entries>
+Expr prefetch_named(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later, const Expr &batch) {
+    return prefetch("nitrix_prefetch_rows", named_by(dense, indices, r, later, batch, Expr(uint64_t{0}), 0),
+                    lines_of_row(dense, batch) > 0);
+}
+
+// Asks for the rows that row `later` of any structure names: 0.
+template <typename Dense, typename Entries>
+Expr prefetch_named_by_row(const Dense &dense, const Entries &indices, const Expr &later, const Expr &batch) {
+    const Expr lines = lines_of_row(dense, batch), depth = Halide::min(indices.dim(0).extent(), most_entries);
+    return prefetch("nitrix_prefetch_rows",
+                    {address(dense, 0, 0, batch), byte_offset(dense, 0, 1, 0), address(indices, 0, later, batch), depth,
+                     lines, Expr(uint64_t{0}), 0},
+                    lines > 0 && indices.dim(0).stride() == 1);
 }
 
 // And for row `row` of another array, in one call: what is in vector registers does not outlast a second one.
 template <typename Dense, typename Entries, typename Other>
 Expr prefetch_named_and_row(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
                             const Other &other, const Expr &row, const Expr &batch) {
-    return prefetch_named(dense, indices, r, later, batch, address(other, 0, row, batch), lines_of_row(other, batch));
+    const Expr lines = lines_of_row(other, batch);
+    return prefetch("nitrix_prefetch_rows",
+                    named_by(dense, indices, r, later, batch, address(other, 0, row, batch), lines),
+                    lines_of_row(dense, batch) > 0 || lines > 0);
+}
+
+// And for the values that row `later` of a plan names: they lie where the caller's rows do.
+template <typename Dense, typename Entries, typename Other, typename Values>
+Expr prefetch_entries_and_row(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
+                              const Other &other, const Expr &row, const Values &values, const Entries &slots,
+                              const Expr &batch) {
+    const Expr lines = lines_of_row(other, batch), some = lines_of_row(dense, batch) > 0;
+    std::vector<Expr> arguments = named_by(dense, indices, r, later, batch, address(other, 0, row, batch), lines);
+    const Expr first =
+        Halide::reinterpret<uint64_t>(pointer(values)) +
+        Halide::cast<uint64_t>(Halide::cast<int64_t>(values.dim(1).stride()) * batch * values.type().bytes());
+    const Expr entries = Halide::select(some, Halide::min(slots.dim(0).extent(), most_entries), 0);
+    arguments.insert(arguments.end(),
+                     {first, Halide::cast<int64_t>(values.type().bytes()), address(slots, 0, later, batch), entries});
+    return prefetch("nitrix_prefetch_entries", arguments, some || lines > 0);
 }
 
 // Asks memory for one row of `dense`, to be read or written: 0.
 template <typename Dense> Expr prefetch_row(const Dense &dense, const Expr &row, const Expr &batch) {
-    return Halide::Internal::Call::make(Halide::Int(32), "nitrix_prefetch_row",
-                                        {address(dense, 0, row, batch), lines_of_row(dense, batch)},
-                                        Halide::Internal::Call::Extern);
+    const Expr lines = lines_of_row(dense, batch);
+    return prefetch("nitrix_prefetch_row", {address(dense, 0, row, batch), lines}, lines > 0);
 }
 
 // Stores the product's rows where they belong.

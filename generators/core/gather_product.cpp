@@ -1,5 +1,7 @@
 #include "generators/core/gather_product.h"
 
+#include "generators/core/rows_ahead.h"
+
 namespace nitrix::family {
 
 using namespace Halide;
@@ -63,11 +65,7 @@ static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state
 void GatherProduct::define_fetched() {
     if (!fetches())
         return;
-    // As many rows ahead as fill half of the first-level cache, but enough to outlast the latency of memory.
-    constexpr int half_cache = 24 * 1024, most_rows = 16;
-    const Expr distance = cast<int32_t>(
-        clamp(half_cache / (cast<int64_t>(row_bytes) * depth + 1), cast<int64_t>(1), cast<int64_t>(most_rows)));
-    const Expr later = Halide::min(i, rows - 1 - distance) + distance;
+    const Expr later = row_ahead(i, rows, cast<int64_t>(row_bytes) * depth);
     Expr asked = 0;
     for (const auto &hint : hints)
         asked = asked | hint(later);

@@ -31,7 +31,7 @@ public:
             f.rows = indices.dim(1).extent();
             f.row_bytes = columns * b.type().bytes();
             f.hints = {[&](const Expr &r) {
-                return prefetch_named_and_row(b, indices, f.i, r, c, rows(r, f.batch), f.batch);
+                return prefetch_entries_and_row(b, indices, f.i, r, c, rows(r, f.batch), values, slots, f.batch);
             }};
         }
         f.define();

@@ -21,6 +21,11 @@ public:
             constrain_rows(*dense, dc.dim(0).extent(), batch);
         constrain_result(out);
         family::GatherDot f(out.type(), indices, out, b.dim(1).extent(), dc.dim(0).extent());
+        if (!algebra().drops_nan()) { // which do not read B
+            f.rows = rows;
+            f.depth = depth;
+            f.hint = [&](const Expr &later) { return prefetch_named_by_row(b, indices, later, f.batch); };
+        }
         f.define([&](const Expr &sum, const Expr &j, const Expr &source) {
             const ell::Term term = {dc(j, f.i, f.batch), values(f.k, f.i, f.batch), b(j, source, f.batch),
                                     c(j, f.i, f.batch), winner(j, f.i, f.batch) == f.i * depth + f.k};

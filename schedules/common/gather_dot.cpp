@@ -9,6 +9,8 @@ using namespace Halide;
 void dot_one_by_one(family::GatherDot &f) {
     for (Func *part : {&f.partial, &f.eight, &f.four, &f.two})
         part->compute_at(f.out, f.k);
+    if (f.hint)
+        f.fetched.compute_at(f.out, f.i);
 }
 
 void dot_lanes(family::GatherDot &f, int lanes) {
@@ -30,6 +32,8 @@ void dot_lanes(family::GatherDot &f, int lanes) {
     whole(f.eight, 8);
     whole(f.four, 4);
     whole(f.two, 2);
+    if (f.hint)
+        f.fetched.compute_at(f.out, f.i);
 }
 
 } // namespace nitrix

@@ -1,5 +1,7 @@
 #include "schedules/common/gather_product.h"
 
+#include <algorithm>
+
 namespace nitrix {
 
 using namespace Halide;
@@ -59,9 +61,12 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
 }
 
 void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
-    // A step of a tropical algebra keeps a second accumulator, which finds NaN.
-    const int most = f.tracks_nan() || f.algebra.temporaries() || f.lowering || f.reduction ? 4 : 8;
+    // A step of a tropical algebra keeps a second accumulator, which finds NaN: 16 in all, of 32 registers.
+    const bool many_registers = tile.rows * tile.vectors > 16;
+    const bool two = f.tracks_nan() || f.algebra.temporaries();
+    const int most = f.lowering || f.reduction || (two && (f.edge || !many_registers)) ? 4 : 8;
     const int rows_of_a_task = f.own ? f.rows_of_own : 64;
+    const int narrowest = std::min(lanes, std::max(4, lanes / 4));
     Var jo("jo"), ji("ji"), task("task");
     Func &out = f.out;
     // Wide results in tiles of accumulators, the last one shifted inwards: each entry is its own reduction, so what is
@@ -71,9 +76,9 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             return;
         stage.split(f.i, task, f.i, rows_of_a_task, TailStrategy::GuardWithIf).parallel(task);
     };
-    for (int vectors = most; vectors >= 1; vectors /= 2) {
-        Stage wide = out.specialize(f.columns >= vectors * lanes && f.b_contiguous);
-        wide.split(f.j, jo, ji, vectors * lanes, TailStrategy::ShiftInwards).vectorize(ji, lanes).unroll(ji);
+    for (int width = most * lanes; width >= narrowest; width /= 2) {
+        Stage wide = out.specialize(f.columns >= width && f.b_contiguous);
+        wide.split(f.j, jo, ji, width, TailStrategy::ShiftInwards).vectorize(ji, std::min(width, lanes)).unroll(ji);
         wide.reorder(ji, jo, f.i, f.batch);
         on_threads(wide);
         wide.specialize(f.depth <= family::GatherProduct::block);
@@ -81,9 +86,11 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
     out.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
     on_threads(out);
 
-    const Expr wide = f.columns >= lanes && f.b_contiguous;
     const auto across = [&](Stage stage) {
-        stage.specialize(wide).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+        for (int width = lanes; width >= narrowest; width /= 2)
+            stage.specialize(f.columns >= width && f.b_contiguous)
+                .vectorize(f.j, width, TailStrategy::RoundUp)
+                .unroll(f.j);
     };
     const LoopLevel columns(out, jo);
     f.merged.compute_at(columns);
@@ -103,12 +110,23 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
     if (f.scattered) {
         // A row is made in memory of its own, then stored. No two rows of a plan are the same one.
         RVar some("task"), row("row");
-        f.scattered->update()
-            .allow_race_conditions()
+        Stage store = f.scattered->update();
+        store.allow_race_conditions()
             .split(f.scattered_rows.x, some, row, rows_of_a_task, TailStrategy::GuardWithIf)
             .reorder(f.j, row, some, f.batch)
-            .parallel(some)
-            .vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+            .partition(some, Partition::Never) // else each of these loops is there twice
+            .parallel(some);
+        // Rows that are one tile have a loop of their own, and go from registers to where they belong. LOG, which is
+        // busy with its exponentials, does not gain.
+        for (int vectors = f.own || f.streams() ? 0 : most; vectors >= 1; vectors /= 2) {
+            const Expr one_tile = f.columns == vectors * lanes && f.b_contiguous;
+            Var tile_of_row("tile_of_row");
+            store.specialize(one_tile && f.depth <= family::GatherProduct::block)
+                .split(f.j, tile_of_row, f.j, vectors * lanes, TailStrategy::GuardWithIf)
+                .vectorize(f.j, lanes)
+                .unroll(f.j);
+        }
+        store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
         if (f.own) {

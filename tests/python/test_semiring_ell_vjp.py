@@ -122,6 +122,24 @@ def test_a_structure_does_not_change_the_bits(semiring, threads):
     np.testing.assert_array_equal(semiring_ell_matmul(values, ell.indices, wider, **options), expected)
 
 
+@algebra
+@pytest.mark.parametrize("d", [3, 4, 6, 10, 16, 32, 64, 128])
+def test_the_width_of_rows_does_not_change_the_bits(d, semiring):
+    """Some widths have loops of their own; at 128 columns kernels ask memory for later rows."""
+    at = far()
+    values, B = random(at.shape, np.float32), random((len(at), d), np.float32, 1)
+    ell = ELL(values, at, len(at))
+    C = semiring_ell_matmul(values, at, B, semiring=semiring, backend="naive")
+    np.testing.assert_array_equal(semiring_ell_matmul(values, at, B, semiring=semiring), C)
+    np.testing.assert_array_equal(semiring_ell_matmul(values, ell.indices, B, semiring=semiring), C)
+    got, expected = (
+        semiring_ell_matmul_vjp(values, ix, B, C, B, semiring=semiring, backend=backend)
+        for ix, backend in ((ell.indices, None), (at, "naive"))
+    )
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(g, e)
+
+
 def test_a_structure_serves_batches_and_verify():
     at = far()
     values, B = random((2, *at.shape), np.float32), random((3, 1, len(at), 40), np.float32)

@@ -1,0 +1,18 @@
+// How far ahead of a row its kernel asks memory for what a later one reads.
+#pragma once
+
+#include <Halide.h>
+
+namespace nitrix::family {
+
+// As many rows as fill half of the first-level cache, but enough to outlast the latency of memory; the last row at
+// most.
+inline Halide::Expr row_ahead(const Halide::Expr &row, const Halide::Expr &rows, const Halide::Expr &bytes_of_row) {
+    constexpr int half_cache = 24 * 1024, most_rows = 16;
+    const Halide::Expr distance =
+        Halide::cast<int32_t>(Halide::clamp(half_cache / (Halide::cast<int64_t>(bytes_of_row) + 1),
+                                            Halide::cast<int64_t>(1), Halide::cast<int64_t>(most_rows)));
+    return Halide::min(row, rows - 1 - distance) + distance;
+}
+
+} // namespace nitrix::family
