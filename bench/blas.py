@@ -74,9 +74,8 @@ def open_blas() -> Blas:
         import threadpoolctl
     except ImportError as error:
         raise Absent(str(error)) from None
-    for row in threadpoolctl.threadpool_info():
-        if row["internal_api"] != "openblas":
-            continue
+    rows = [row for row in threadpoolctl.threadpool_info() if row["internal_api"] == "openblas"]
+    for row in sorted(rows, key=lambda row: "numpy" not in row["filepath"]):  # other packages bring older ones
         library = ctypes.CDLL(row["filepath"])
         for prefix in ("scipy_", ""):
             for suffix in ("64_", ""):
