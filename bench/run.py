@@ -73,6 +73,8 @@ def claim_cores(threads: int, first: int | None) -> list[int]:
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NITRIX"):
         os.environ[f"{name}_NUM_THREADS"] = str(threads)
     os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if threads == 1 else "INTEL"
+    # Threads that wait busily after a call would take a core from whoever is measured next.
+    os.environ["OPENBLAS_THREAD_TIMEOUT"], os.environ["KMP_BLOCKTIME"] = "4", "0"
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # a peer at its best chooses for itself
         if held := os.environ.pop(name, None):
             print(f"bench: {name}={held} is left out, OpenBLAS chooses for itself", file=sys.stderr)
