@@ -83,6 +83,7 @@ struct ContractionScan {
     Var v; // i or j
     Expr extent, contiguous_in_v, contiguous_in_k;
     RDom k;
+    Expr value; // of the operand
 };
 
 class Contraction {
@@ -174,9 +175,8 @@ private:
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr left_value(Expr value) const;
     Expr part_of_result(Expr part) const;
-    void define_maxima(bool scanned);
     void define_scan(ContractionScan scan, const Expr &initial,
-                     const std::function<Expr(const Expr &, const Expr &)> &step);
+                     const std::function<Expr(const Expr &held, const Expr &value)> &step);
     ContractionScan scan_of_a(const Func &result) const;
     ContractionScan scan_of_b(const Func &result) const;
 

@@ -26,14 +26,18 @@ Expr maxima_scan_bytes(const family::Contraction &f) {
     return f.lowering ? f.type.bytes() * scan_bytes(f) * f.shape_batch() : cast<int64_t>(0);
 }
 
+static void compute_scan_at(family::ContractionScan &scan, const LoopLevel &at) {
+    for (Func g : {scan.result, scan.along, scan.across})
+        g.compute_at(at);
+}
+
 void plain_form(family::Contraction &f) {
     f.whole();
     f.partial.compute_at(f.c, f.blocks);
     if (f.poison_stage >= 0) {
         const LoopLevel item(f.c, f.batch);
         for (family::ContractionScan &scan : f.scans)
-            for (Func g : {scan.result, scan.along, scan.across})
-                g.compute_at(item);
+            compute_scan_at(scan, item);
         f.nan_any.compute_at(item);
     }
     f.scratch_bytes = nan_scan_bytes(f);
@@ -98,40 +102,35 @@ static void scan_across(family::ContractionScan &scan, const Var &batch, int lan
     across.reorder(scan.v, scan.k, batch).vectorize(scan.v, lanes, tail).specialize(scan.contiguous_in_v);
 }
 
-// The scans that find the maximum of each row of A and column of B.
-void scan_for_maxima(family::Contraction &f, int lanes) {
+static void schedule_scans(family::Contraction &f, const LoopLevel &at, int lanes, bool on_threads) {
     for (family::ContractionScan &scan : f.scans) {
-        for (Func g : {scan.result, scan.along, scan.across})
-            g.compute_root();
+        compute_scan_at(scan, at);
         scan.result.vectorize(scan.v, lanes, tail);
-        scan_along(scan, lanes, true);
-        scan_across(scan, f.batch, lanes, true);
+        scan_along(scan, lanes, on_threads);
+        scan_across(scan, f.batch, lanes, on_threads);
     }
 }
 
-// The scans that find NaN in the operands of an algebra whose monoid drops it.
+void scan_for_maxima(family::Contraction &f, int lanes) { schedule_scans(f, LoopLevel::root(), lanes, true); }
+
+// For an algebra whose monoid drops NaN.
 void scan_for_nan(family::Contraction &f, int lanes) {
     const LoopLevel item(f.c, f.batch);
-    for (family::ContractionScan &scan : f.scans) {
-        for (Func g : {scan.result, scan.along, scan.across})
-            g.compute_at(item);
-        scan.result.vectorize(scan.v, lanes, tail);
-        scan_along(scan, lanes, false);
-        scan_across(scan, f.batch, lanes, false);
-    }
+    schedule_scans(f, item, lanes, false);
     f.nan_any.compute_at(item);
     f.c.update(f.poison_stage).reorder(f.poisoned, f.i, f.batch).vectorize(f.poisoned, lanes, tail);
 }
 
 // Vectors of the target, then halves of them, then single elements; each in the full height, 4 rows and 1. At most 8
 // rows and columns: what fits.
-static std::vector<family::SmallTile> small_tiles(const family::ContractionTile &full, int lanes, bool tiny,
-                                                  bool floats) {
+static std::vector<family::SmallTile> small_tiles(const family::Contraction &f, const family::ContractionTile &full,
+                                                  int lanes) {
+    const bool tiny = f.shape_class == "small";
     std::vector<family::SmallTile> tiles;
     using Vectors = family::SmallTile::Vectors;
     // Rows are turned 16 at a time, where that is faster than one entry after the other (one column of 1000 rows and
     // steps, AVX-512: 0.56 of the time, 0.9 in float64; more rows and the processor does not see them coming).
-    for (int columns = std::min(lanes, 8) / 2; columns > 0 && !tiny && floats; columns /= 2) {
+    for (int columns = std::min(lanes, 8) / 2; columns > 0 && !tiny && f.type.is_float(); columns /= 2) {
         tiles.push_back({columns, 8 / columns * lanes, Vectors::rows});
         if (lanes >= 8 && columns < lanes / 2)
             tiles.push_back({columns, 16, Vectors::turned_rows});
@@ -218,7 +217,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
     // are what is too small for words.
     const bool in_place = f.shape_class != "any" || f.algebra.bit_packed();
     if (in_place && !f.at && !f.lowering && !f.carries)
-        return unpacked_form(f, small_tiles(tile, lanes, f.shape_class == "small", f.type.is_float()), lanes);
+        return unpacked_form(f, small_tiles(f, tile, lanes), lanes);
     if (f.shape_class == "small")
         return f.lowering ? small_lowered_form(f) : plain_form(f);
     return f.at ? guarded_form(f, tile, lanes) : panel_form(f, tile, lanes);

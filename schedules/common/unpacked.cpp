@@ -1,5 +1,6 @@
 // The schedule of Contraction::unpacked(): a loop nest for each tile, of which a call enters one.
 #include "schedules/common/contraction.h"
+#include "schedules/common/register_tile.h"
 
 namespace nitrix {
 
@@ -13,34 +14,19 @@ static void multiply_along_rows(family::Contraction &f, family::ContractionSmall
     c.vectorize(row, lanes).unroll(row).unroll(column).parallel(s.tiles[5]).parallel(s.tiles[4]);
     for (int outer = 2; outer < 6; ++outer)
         c.partition(RVar(s.tiles[outer]), Partition::Never);
-    const auto accumulators = [&](Func g) {
-        g.bound(f.ji, 0, s.tile.columns).bound(f.ii, 0, s.tile.rows).reorder_storage(f.ii, f.ji);
-        g.bound_extent(f.jo, 1).bound_extent(f.io, 1).bound_extent(f.batch, 1);
-        return g;
-    };
-    const auto whole_tile = [&](Stage stage) { stage.vectorize(f.ii, lanes).unroll(f.ii).unroll(f.ji); };
-    accumulators(s.total).compute_at(f.c, s.tiles[2]).reorder(f.ii, f.ji);
-    whole_tile(s.total);
-    s.total.update().reorder(f.ii, f.ji, s.merges).partition(s.merges, Partition::Never);
-    whole_tile(s.total.update());
-    accumulators(s.partial).bound_extent(f.ko, 1).compute_at(s.total, s.merges).reorder(f.ii, f.ji);
-    whole_tile(s.partial);
-    const auto loop = [&](Stage stage, const RDom &steps) {
-        std::vector<VarOrRVar> order = {f.ii, f.ji};
-        for (int d = 0; d < steps.dimensions(); ++d)
-            order.push_back(steps[d]);
-        stage.reorder(order);
-        for (int d = 0; d < steps.dimensions(); ++d)
-            stage.partition(RVar(steps[d]), Partition::Never);
-        whole_tile(stage);
-    };
+    const RegisterTile registers = {f.ii, f.ji, s.tile.rows, s.tile.columns, lanes};
+    registers.hold(s.total.compute_at(f.c, s.tiles[2]).reorder(f.ii, f.ji), {f.jo, f.io, f.batch});
+    s.total.reorder_storage(f.ii, f.ji);
+    registers.compute(s.total.update(), {s.merges});
+    registers.hold(s.partial.compute_at(s.total, s.merges).reorder(f.ii, f.ji), {f.jo, f.io, f.ko, f.batch});
+    s.partial.reorder_storage(f.ii, f.ji);
     if (s.tile.vectors == family::SmallTile::Vectors::rows) {
-        loop(s.partial.update(), s.inside);
+        registers.compute(s.partial.update(), {s.inside});
         c.specialize(f.a_contiguous_in_i);
         return;
     }
-    loop(s.partial.update(), s.groups);
-    loop(s.partial.update(1), s.rest);
+    registers.compute(s.partial.update(), {s.groups[0], s.groups[1]});
+    registers.compute(s.partial.update(1), {s.rest});
     c.specialize(f.a_contiguous_in_k);
     for (size_t t = 0; t < s.a_turns.size(); ++t) {
         Func turn = s.a_turns[t];
@@ -60,16 +46,7 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
     if (s.tile.along_rows())
         return multiply_along_rows(f, s, lanes);
     const int vector = std::min(lanes, s.tile.columns);
-    const auto accumulators = [&](Func g) {
-        g.bound(f.ji, 0, s.tile.columns).bound(f.ii, 0, s.tile.rows);
-        g.bound_extent(f.jo, 1).bound_extent(f.io, 1).bound_extent(f.batch, 1);
-        return g;
-    };
-    const auto whole_tile = [&](Stage stage) {
-        if (vector > 1)
-            stage.vectorize(f.ji, vector);
-        stage.unroll(f.ji).unroll(f.ii);
-    };
+    const RegisterTile registers = {f.ji, f.ii, s.tile.columns, s.tile.rows, vector};
     const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[2], panel = s.tiles[3];
     const RVar item = s.tiles[s.tiles.dimensions() - 1];
     Stage c = f.c.update(s.merge_stage);
@@ -82,14 +59,10 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
         const RVar row_block = s.tiles[4];
         c.parallel(row_block).partition(row_block, Partition::Never);
     }
-    accumulators(s.total).compute_at(f.c, tile);
-    whole_tile(s.total);
-    s.total.update().reorder(f.ji, f.ii, s.merges).partition(s.merges, Partition::Never);
-    whole_tile(s.total.update());
-    accumulators(s.partial).bound_extent(f.ko, 1).compute_at(s.total, s.merges);
-    whole_tile(s.partial);
-    s.partial.update().reorder(f.ji, f.ii, s.inside).partition(s.inside, Partition::Never);
-    whole_tile(s.partial.update());
+    registers.hold(s.total.compute_at(f.c, tile), {f.jo, f.io, f.batch});
+    registers.compute(s.total.update(), {s.merges});
+    registers.hold(s.partial.compute_at(s.total, s.merges), {f.jo, f.io, f.ko, f.batch});
+    registers.compute(s.partial.update(), {s.inside});
     if (s.row_nan.defined()) {
         s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, tile);
         s.row_nan.unroll(f.ii).update().reorder(f.ii, s.nan_k).unroll(f.ii).partition(s.nan_k, Partition::Never);

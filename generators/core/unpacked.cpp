@@ -1,0 +1,144 @@
+// The definition of Contraction::unpacked(): a reduction for each tile, of which a call enters one.
+#include "generators/core/contraction.h"
+
+namespace nitrix::family {
+
+using namespace Halide;
+
+static std::string name_of(const SmallTile &tile) {
+    const std::string size = std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
+    switch (tile.vectors) {
+    case SmallTile::Vectors::rows:
+        return size + "_rows";
+    case SmallTile::Vectors::turned_rows:
+        return size + "_turned";
+    case SmallTile::Vectors::columns:
+        break;
+    }
+    return size;
+}
+
+// Interleaving the halves of a square's rows turns the bits of an entry's place, its row and then its step, left by
+// one: as often as a lane has bits, that is the transpose.
+void Contraction::define_turns(ContractionSmall &s, const std::string &suffix, int lanes,
+                               const std::function<Expr(const Expr &, const Expr &)> &entry) const {
+    const Expr e = s.place;
+    for (int bit = 0; bit < lanes; bit = std::max(1, 2 * bit)) {
+        Func turn("a_turn_" + std::to_string(bit) + suffix);
+        turn(s.place, s.band, s.square, io, ko, batch) =
+            bit == 0 ? entry(clamped_k(s.square * lanes + e % lanes), s.band * lanes + e / lanes)
+                     : s.a_turns.back()((e / (2 * lanes) + e % 2 * (lanes / 2)) * lanes + e / 2 % lanes, s.band,
+                                        s.square, io, ko, batch);
+        s.a_turns.push_back(turn);
+    }
+}
+
+void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
+    define_order();
+    const Expr items = c.output_buffer().dim(2).extent();
+    c(j, i, batch) = undef(result);
+    // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
+    // where it computes fewer twice, and one of several vectors, of which four rows keep the machine busy, where few.
+    const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
+    const auto fits = [&](int width) {
+        const Expr enough = columns >= width;
+        return width > lanes ? enough && 4 * padded(columns, width) <= 5 * padded(columns, lanes) : enough;
+    };
+    const auto fits_rows = [&](int height, int width) {
+        const Expr enough = rows >= height;
+        if (height > 8)
+            return enough && padded(rows, height) < padded(rows, 8);
+        const bool busy = width > 2 * lanes && height > 4;
+        return busy ? enough && 5 * padded(rows, height) <= 6 * padded(rows, 4) : enough;
+    };
+    Expr wider = Internal::const_false(), higher = wider; // such a tile serves
+    Expr along = Internal::const_false();                 // one along rows does
+    for (const SmallTile &tile : tiles) {
+        ContractionSmall s;
+        s.tile = tile;
+        s.merge_stage = static_cast<int>(smalls.size());
+        const std::string suffix = "_" + name_of(tile);
+        if (!smalls.empty() && !smalls.back().tile.along_rows() && smalls.back().tile.columns != tile.columns) {
+            wider = wider || fits(smalls.back().tile.columns);
+            higher = Internal::const_false();
+        }
+        Expr mine;
+        if (tile.along_rows()) {
+            mine = columns >= tile.columns && columns < 2 * tile.columns && rows >= tile.rows && !along &&
+                   (tile.vectors == SmallTile::Vectors::rows ? a_contiguous_in_i : a_contiguous_in_k);
+            along = along || mine;
+        } else {
+            mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher && !along;
+            higher = higher || fits_rows(tile.rows, tile.columns);
+        }
+        const int width = tile.columns, height = tile.rows;
+        const Expr row_tiles = (rows + height - 1) / height, column_tiles = (columns + width - 1) / width;
+        const Expr my_items = select(mine, items, 0);
+        // From the inside: a panel of B stays in the first-level cache or the second.
+        Expr row_tile, item;
+        if (algebra.bit_packed() || tile.along_rows()) { // of any size: blocks of rows on threads
+            constexpr int block = 16;
+            s.tiles = RDom(0, width, 0, height, 0, block, 0, column_tiles, 0, (row_tiles + block - 1) / block, 0,
+                           my_items, "tiles" + suffix);
+            row_tile = s.tiles[4] * block + s.tiles[2], item = s.tiles[5];
+            s.tiles.where(row_tile < row_tiles);
+        } else {
+            s.tiles = RDom(0, width, 0, height, 0, row_tiles, 0, column_tiles, 0, my_items, "tiles" + suffix);
+            row_tile = s.tiles[2], item = s.tiles[4];
+        }
+        s.merges = RDom(0, n_blocks, "merges" + suffix);
+        s.inside = RDom(0, block_length, "inside" + suffix);
+        s.inside.where(s.inside < depth - ko * block_length);
+        s.total = Func("total" + suffix);
+        s.partial = Func("partial" + suffix);
+        const auto column = [&](const Expr &o, const Expr &at) {
+            return unsafe_promise_clamped(min(o * width, columns - width) + at, 0, columns - 1);
+        };
+        const auto row = [&](const Expr &o, const Expr &at) {
+            return unsafe_promise_clamped(min(o * height, rows - height) + at, 0, rows - 1);
+        };
+        s.partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
+        const auto accumulate = [&](const Expr &at_k, const Expr &left) {
+            s.partial(ji, ii, jo, io, ko, batch) =
+                step(s.partial(ji, ii, jo, io, ko, batch), left_value(left), b(column(jo, ji), at_k, batch), Expr());
+        };
+        if (tile.vectors == SmallTile::Vectors::turned_rows) {
+            define_turns(s, suffix, lanes, [&](const Expr &at_k, const Expr &r) { return a(at_k, row(io, r), batch); });
+            const Expr left_steps = depth - ko * block_length;
+            s.groups = RDom(0, lanes, 0, block_length / lanes, "groups" + suffix);
+            s.groups.where(s.groups[1] * lanes + lanes <= left_steps);
+            accumulate(clamped_k(s.groups[1] * lanes + s.groups[0]),
+                       s.a_turns.back()(s.groups[0] * lanes + ii % lanes, ii / lanes, s.groups[1], io, ko, batch));
+            s.rest = RDom(0, lanes - 1, "rest" + suffix);
+            s.rest.where(s.rest < min(left_steps, block_length) % lanes);
+            const Expr in_rest = clamped_k(min(left_steps, block_length) / lanes * lanes + s.rest);
+            accumulate(in_rest, a(in_rest, row(io, ii), batch));
+        } else {
+            const Expr at_k = clamped_k(s.inside);
+            accumulate(at_k, a(at_k, row(io, ii), batch));
+        }
+        s.total(ji, ii, jo, io, batch) = product.init(type)[0];
+        s.total(ji, ii, jo, io, batch) =
+            product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
+        const RDom &t = s.tiles;
+        Expr value = part_of_result(algebra.finalize({s.total(t[0], t[1], t[3], row_tile, item)}));
+        if (poisons_in_tiles()) {
+            const Expr none = zero(UInt(type.bits()));
+            s.nan_k = RDom(0, depth, "nan_k" + suffix);
+            s.row_nan = Func("row_nan" + suffix), s.column_nan = Func("column_nan" + suffix);
+            s.row_nan(ii, io, batch) = none;
+            s.row_nan(ii, io, batch) =
+                max(s.row_nan(ii, io, batch), exact::magnitude_bits(a(s.nan_k, row(io, ii), batch)));
+            s.column_nan(ji, jo, batch) = none;
+            s.column_nan(ji, jo, batch) =
+                max(s.column_nan(ji, jo, batch), exact::magnitude_bits(b(column(jo, ji), s.nan_k, batch)));
+            const Expr largest = max(s.row_nan(t[1], row_tile, item), s.column_nan(t[0], t[3], item));
+            value = select(exact::is_nan_of_bits(largest), exact::quiet_nan(type), value);
+        }
+        c(column(t[3], t[0]), row(row_tile, t[1]), item) = value;
+        smalls.push_back(s);
+    }
+    finish_c(static_cast<int>(smalls.size()));
+}
+
+} // namespace nitrix::family
