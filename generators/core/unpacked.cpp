@@ -6,7 +6,7 @@ namespace nitrix::family {
 using namespace Halide;
 
 static std::string name_of(const SmallTile &tile) {
-    const std::string size = std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
+    std::string size = std::to_string(tile.rows) + "x" + std::to_string(tile.columns);
     switch (tile.vectors) {
     case SmallTile::Vectors::rows:
         return size + "_rows";
