@@ -89,3 +89,9 @@ extern "C" int32_t nitrix_prefetch_row(const char *first, int32_t lines) {
     ask(first, lines);
     return 0;
 }
+
+extern "C" int32_t nitrix_prefetch_tile(const char *first, int64_t row_bytes, int32_t rows, int32_t lines) {
+    for (int32_t r = 0; r < rows; ++r)
+        ask(first + r * row_bytes, lines);
+    return 0;
+}

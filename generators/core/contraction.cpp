@@ -120,8 +120,6 @@ void Contraction::finish_c(int stages) {
 }
 
 Expr Contraction::step(Expr sum, Expr x, Expr y, Expr from) const {
-    // The tile of `at` does not fit into registers beside the accumulators: as a subtrahend it stays in memory for
-    // free.
     if (from.defined())
         return weights_right ? fma(y, x - from, sum) : fma(x, y - from, sum);
     return product.accumulate({sum}, x, y)[0];
@@ -145,27 +143,6 @@ void Contraction::whole() {
     partial(j, i, ko, batch) = step(partial(j, i, ko, batch), a_rows(clamped_k(inside), i, batch),
                                     b_rows(j, clamped_k(inside), batch), at ? (*at)(j, i, batch) : Expr());
     merge_into_c(partial(j, i, blocks, batch));
-}
-
-void Contraction::tiled(const ContractionTile &tile, int lanes) {
-    define_order();
-    const int tile_rows = tile.rows, tile_columns = tile.vectors * lanes;
-    // Clamped reads: an edge tile computes duplicates that the guarded store drops.
-    const Expr row = likely(min(i, rows - 1)), column = likely(min(jo * tile_columns + ji, columns - 1));
-    a_rows(k, i, batch) = a(k, row, batch);
-    b_panel(ji, k, jo, batch) = b(column, k, batch);
-    partial(ji, ii, jo, io, ko, batch) = product.init(type)[0];
-    at_tile(ji, ii, jo, io, batch) = (*at)(column, likely(min(io * tile_rows + ii, rows - 1)), batch);
-    partial(ji, ii, jo, io, ko, batch) =
-        step(partial(ji, ii, jo, io, ko, batch), a_rows(clamped_k(inside), io * tile_rows + ii, batch),
-             b_panel(ji, clamped_k(inside), jo, batch), at_tile(ji, ii, jo, io, batch));
-    merge_into_c(partial(j % tile_columns, i % tile_rows, j / tile_columns, i / tile_rows, blocks, batch));
-}
-
-// One branch for whole vectors, where a select would compute both sides.
-static Expr branch(const Expr &condition, const Expr &yes, const Expr &no) {
-    return Internal::Call::make(yes.type(), Internal::Call::if_then_else, {condition, yes, no},
-                                Internal::Call::PureIntrinsic);
 }
 
 void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors, bool edge) {
@@ -231,13 +208,23 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         p.b(ji, k, jo, batch) = lowering->operand(p.b_inside(ji, k, jo, batch), p.maximum(ji, jo, batch));
     }
 
+    if (at) {
+        p.at = func("at_tile");
+        const Expr column = edge ? min(first + ji, columns - 1) : first + ji;
+        p.at(ji, ii, jo, io, batch) = (*at)(column, likely(min(tile_row, rows - 1)), batch);
+    }
+    if (!edge && ask_ahead) {
+        p.ahead = func("ahead");
+        p.ahead(jo, io, ko, batch) = ask_ahead(p);
+    }
+
     // Whole groups of unrolled steps, then the rest: a test in the unrolled loop would cost more than the loop.
     const int unroll = tile.unroll_k;
     const Expr block_begin = ko * p.block, block_end = min(block_begin + p.block, depth);
-    for (int at = 0; at < p.block / length; ++at) {
-        const std::string suffix = p.suffix + (at ? "_" + std::to_string(at) : "");
-        const Expr begin = block_begin + at * length, left_steps = depth - begin;
-        const Expr steps = at ? clamp(left_steps, 0, length) : min(length, left_steps);
+    for (int nth = 0; nth < p.block / length; ++nth) {
+        const std::string suffix = p.suffix + (nth ? "_" + std::to_string(nth) : "");
+        const Expr begin = block_begin + nth * length, left_steps = depth - begin;
+        const Expr steps = nth ? clamp(left_steps, 0, length) : min(length, left_steps);
         ContractionRun run{Func("partial" + suffix), RDom(0, unroll, 0, length / unroll, "groups" + suffix),
                            RDom(0, unroll - 1, "rest" + suffix)};
         run.groups.where(run.groups[1] * unroll + unroll <= left_steps);
@@ -245,11 +232,13 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         Func partial = run.partial;
         // A maximum or minimum may go on from what it is; its bits stay those of a merge.
         partial(ji, ii, jo, io, ko, batch) =
-            at ? p.runs.back().partial(ji, ii, jo, io, ko, batch) : product.init(type)[0];
+            nth ? p.runs.back().partial(ji, ii, jo, io, ko, batch) : product.init(type)[0];
         const auto accumulate = [&](const Expr &step_of_k) {
-            const Expr at_k = unsafe_promise_clamped(step_of_k, block_begin, block_end - 1);
+            const Expr asked = p.ahead.defined() ? step_of_k + p.ahead(jo, io, ko, batch) : step_of_k;
+            const Expr at_k = unsafe_promise_clamped(asked, block_begin, block_end - 1);
             partial(ji, ii, jo, io, ko, batch) =
-                step(partial(ji, ii, jo, io, ko, batch), left(at_k), p.b(ji, at_k, jo, batch), Expr());
+                step(partial(ji, ii, jo, io, ko, batch), left(at_k), p.b(ji, at_k, jo, batch),
+                     at ? p.at(ji, ii, jo, io, batch) : Expr());
         };
         accumulate(begin + run.groups[1] * unroll + run.groups[0]);
         if (unroll > 1)
@@ -270,9 +259,9 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
     if (carries) {
         const int runs = static_cast<int>(p.runs.size());
         Expr winner = at_block * runs;
-        for (int at = 1; at < runs; ++at) {
-            const Expr grown = part_of_run(p.runs[at].partial) != part_of_run(p.runs[at - 1].partial);
-            winner = select(grown, at_block * runs + at, winner);
+        for (int nth = 1; nth < runs; ++nth) {
+            const Expr grown = part_of_run(p.runs[nth].partial) != part_of_run(p.runs[nth - 1].partial);
+            winner = select(grown, at_block * runs + nth, winner);
         }
         c(column, i, batch) = first_met(at_block == 0, part, winner, c(column, i, batch)[0], c(column, i, batch)[1]);
         panels.push_back(p);

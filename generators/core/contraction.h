@@ -1,11 +1,12 @@
 // The contraction family: C[i, j] = finalize(merge over blocks of k (update over k of combine(A[i, k], B[k, j]))).
 //
-// A schedule chooses a form (whole, tiled or panelled); all compute the same bits, because the order of the reduction
-// is fixed here: k in blocks, sequential inside a block from the identity, blocks merged in order.
+// A schedule chooses a form (whole, panelled or unpacked); all compute the same bits, because the order of the
+// reduction is fixed here: k in blocks, sequential inside a block from the identity, blocks merged in order.
 #pragma once
 
 #include <Halide.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -41,11 +42,14 @@ struct SmallTile {
 // The loop nest of one such tile.
 struct ContractionSmall {
     SmallTile tile;
-    Func total, partial;       // over all blocks of k, one block's reduction
+    Func partial;              // one block's reduction
+    Func total;                // on threads: over all blocks of k
     Func row_nan, column_nan;  // of a row of A, a column of B: the largest magnitude, as bits
     std::vector<Func> a_turns; // of turned rows: a square of A, of as many rows and steps as a vector has lanes
-    RDom tiles;          // (column, row, tile of rows, tile of columns, [block of tiles of rows,] item of the batch)
-    RDom merges, inside; // blocks of k, k inside a block
+    // (column, row, block of k, tile of rows, tile of columns, item of the batch) or, on threads, (column, row, tile of
+    // rows, tile of columns, block of tiles of rows, item of the batch).
+    RDom tiles;
+    RDom merges, inside; // blocks of k on threads, k inside a block
     RDom groups, rest;   // of turned rows, in place of `inside`: (step of a square, squares), what is left
     Var place{"place"}, band{"band"}, square{"square"}; // of a_turns: in a square, row by row; of rows; of steps
     RDom nan_k;
@@ -67,6 +71,8 @@ struct ContractionPanel {
     std::string suffix;
     Func a, b;              // packed operands
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
+    Func ahead;             // of full panels: 0, once memory was asked for what a tile meets next
+    Func at;                // of a third operand, a tile
     Func b_block;           // elsewhere: a part of B that is transposed on its way into b
     RDom columns;           // of the edge panel, for packing
     RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
@@ -99,9 +105,8 @@ public:
 
     // One accumulator at a time: the reference.
     void whole();
-    // With a third operand: the accumulators of a tile at a time, operands packed, guards all over.
-    void tiled(const ContractionTile &tile, int lanes);
-    // Without one: tiles of whole vectors need no guard; full panels of columns, then one narrower panel.
+    // The accumulators of a tile at a time, operands packed. Tiles of whole vectors need no guard: full panels of
+    // columns, then one narrower panel.
     void panelled(const ContractionTile &tile, int lanes);
     // No copies and no guards: operands are read where they lie, and the last tile shifts inwards and computes some
     // entries twice. tiles: the wider first, among equally wide ones the higher; the last is 1 x 1.
@@ -119,15 +124,14 @@ public:
     std::string shape_class; // of the manifest: which of the target's forms is wanted
 
     // Where an operand is contiguous, as a condition on its strides: packing has a form of its own for each.
-    Expr a_contiguous_in_k, a_contiguous_in_i, b_contiguous_in_j, b_contiguous_in_k;
+    Expr a_contiguous_in_k, a_contiguous_in_i, b_contiguous_in_j, b_contiguous_in_k, at_contiguous_in_j;
 
-    // What the two forms define, for the schedule.
+    // What the forms define, for the schedule.
     Var i{"i"}, j{"j"}, k{"k"}, batch{"batch"};
     Var ji{"ji"}, ii{"ii"}, jo{"jo"}, io{"io"}, ko{"ko"}; // inside and outside a tile
     RDom blocks, inside;                                  // blocks of k, k inside a block
     Func partial{"partial"};                              // one block's reduction
-    Func a_rows{"a_rows"}, b_panel{"b_panel"};            // packed operands
-    Func b_rows{"b_rows"};                                // whole()'s operands under a lowering, with a_rows
+    Func a_rows{"a_rows"}, b_rows{"b_rows"};              // whole()'s operands
     Func a_maximum{"a_maximum"}, b_maximum{"b_maximum"};  // of a row, of a column
     RDom maximum_k;                                       // of whole()
     Func nan_a{"nan_a"}, nan_b{"nan_b"}, nan_any{"nan_any"};
@@ -139,13 +143,17 @@ public:
     // A's).
     static constexpr int blocks_per_panel = 2;
     static constexpr int panel_depth = blocks_per_panel * block;
+    // Panels of B that are packed at once, into half of a second-level cache of 1 MiB (Zen 5: all of it takes 1.05 of
+    // the time in float64, 1.07 in float32 at 2048^3); of one of 2 MiB, all of it takes 1.35.
+    int panels_at_once(int width) const { return std::max(1, (512 << 10) / (panel_depth * type.bytes() * width)); }
+    // If given: the value of ContractionPanel::ahead, for the tile (jo, io) and block ko of k.
+    std::function<Expr(const ContractionPanel &)> ask_ahead;
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
     // with one fma each, in the algebra REAL.
     std::optional<Func> at;
     bool weights_right = false;
     // If given, whole()'s accumulators start from this in place of the identity, whose value it has.
     std::optional<Expr> start;
-    Func at_tile{"at_tile"};
     int merge_stage = 0, finalize_stage = -1, poison_stage = -1; // update stages of c
     std::vector<ContractionPanel> panels;                        // of panelled()
     std::vector<ContractionSmall> smalls;                        // of unpacked()
@@ -183,5 +191,11 @@ private:
     int block_length = block; // in steps of k
     Expr n_blocks;            // of k
 };
+
+// One branch for whole vectors, where a select would compute both sides.
+inline Expr branch(const Expr &condition, const Expr &yes, const Expr &no) {
+    return Halide::Internal::Call::make(yes.type(), Halide::Internal::Call::if_then_else, {condition, yes, no},
+                                        Halide::Internal::Call::PureIntrinsic);
+}
 
 } // namespace nitrix::family

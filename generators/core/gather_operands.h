@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include "generators/core/gather_product.h"
+#include "generators/core/prefetch.h"
 
 namespace nitrix {
 
@@ -52,22 +53,6 @@ template <typename Out> void constrain_result(const Out &out) {
         out.dim(d).set_min(0);
 }
 
-// An array as the pointer that its kernel has.
-template <typename Buffer> Expr pointer(const Buffer &buffer) {
-    const Halide::Parameter self = buffer.dim(0).min().template as<Halide::Internal::Variable>()->param;
-    return Halide::Internal::Variable::make(Halide::Handle(), self.name(), self);
-}
-
-// The distance of element (j, i, batch) from the first one, in bytes.
-template <typename Buffer> Expr byte_offset(const Buffer &buffer, const Expr &j, const Expr &i, const Expr &batch) {
-    const auto step = [&](int d, const Expr &at) { return Halide::cast<int64_t>(buffer.dim(d).stride()) * at; };
-    return (step(0, j) + step(1, i) + step(2, batch)) * buffer.type().bytes();
-}
-
-template <typename Buffer> Expr address(const Buffer &buffer, const Expr &j, const Expr &i, const Expr &batch) {
-    return Halide::reinterpret<uint64_t>(pointer(buffer)) + Halide::cast<uint64_t>(byte_offset(buffer, j, i, batch));
-}
-
 // How many lines of memory a row of `dense` touches wherever it starts, as a kernel asks for them ahead: the same for
 // all rows of a call, so computed once. 0 where there is nothing to gain: what a second-level cache and a bit more hold
 // is a tenth slower for being asked for. How longer rows go on the processor notices by itself.
@@ -79,13 +64,6 @@ template <typename Dense> Expr lines_of_row(const Dense &dense, const Expr &batc
     const Expr whole = ((address(dense, 0, 0, batch) | Halide::cast<uint64_t>(apart)) & Expr(uint64_t{line - 1})) == 0;
     const Expr lines = (Halide::min(bytes, most_bytes) + (line - 1)) / line + Halide::select(whole, 0, 1);
     return Halide::cast<int32_t>(Halide::select(apart * dense.dim(1).extent() < small, 0, lines));
-}
-
-// A call of runtime/prefetch.cpp, where it has anything to ask for: 0.
-inline Expr prefetch(const char *function, const std::vector<Expr> &arguments, const Expr &worthwhile) {
-    using Halide::Internal::Call;
-    const Expr call = Call::make(Halide::Int(32), function, arguments, Call::Extern);
-    return Call::make(Halide::Int(32), Call::if_then_else, {worthwhile, call, 0}, Call::PureIntrinsic);
 }
 
 constexpr int most_entries = 32; // of a row: of more the processor has several under way at once

@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include "generators/core/contraction.h"
+#include "generators/core/prefetch.h"
 
 namespace nitrix {
 
@@ -27,12 +28,54 @@ template <typename Buffer, typename Out> void constrain_like(const Buffer &buffe
         buffer.dim(d).set_min(0).set_extent(out.dim(d).extent());
 }
 
+// A tile asks memory for its part of each result before it meets its first block of k, and for a piece of the rows of
+// the left operand below its own. Only in arrays that the caches hardly hold: at 2048^3 that takes 0.92 of the time, at
+// 1024^3 0.98 where other arrays were used in between and 1.01 where none were, of the left operand 1.02.
+template <typename Left>
+void ask_ahead(family::Contraction &f, const Left &left, const std::vector<Halide::OutputImageParam> &results) {
+    f.ask_ahead = [&f, &left, results](const family::ContractionPanel &p) {
+        constexpr int line = 64, reused = 4 << 20, read_once = 8 << 20;
+        const auto exceeds = [](const auto &buffer, int bytes) {
+            Expr size = Halide::cast<int64_t>(buffer.type().bytes());
+            for (int d = 0; d < 3; ++d)
+                size *= buffer.dim(d).extent();
+            return size >= bytes;
+        };
+        const auto rows_from = [&](const Expr &row) { return Halide::min(row + p.rows, f.rows) - row; };
+        const int blocks = family::Contraction::blocks_per_panel, pieces = f.panels_at_once(p.width) * blocks;
+        const Expr row = f.io * p.rows, below = row + p.rows, block = f.ko % blocks;
+        const int steps = f.panel_depth / pieces;
+        const Expr piece = f.ko / blocks * f.panel_depth + (f.jo * blocks + block) % pieces * steps;
+        Expr asked = prefetch("nitrix_prefetch_tile",
+                              {address(left, piece, below, f.batch), byte_offset(left, 0, 1, 0), rows_from(below),
+                               (steps * left.type().bytes() + line - 1) / line},
+                              f.a_contiguous_in_k && exceeds(left, read_once));
+        for (const Halide::OutputImageParam &out : results)
+            asked = asked | prefetch("nitrix_prefetch_tile",
+                                     {address(out, f.jo * p.width, row, f.batch), byte_offset(out, 0, 1, 0),
+                                      rows_from(row), (p.width * out.type().bytes() + line - 1) / line},
+                                     block == 0 && exceeds(out, reused));
+        return asked;
+    };
+}
+
+// Where the operands are contiguous, and what a tile asks memory for.
 template <typename Left, typename Right>
-void note_strides(family::Contraction &f, const Left &left, const Right &right) {
+void note_layout(family::Contraction &f, const Left &left, const Right &right,
+                 const std::vector<Halide::OutputImageParam> &results) {
     f.a_contiguous_in_k = left.dim(0).stride() == 1;
     f.a_contiguous_in_i = left.dim(1).stride() == 1;
     f.b_contiguous_in_j = right.dim(0).stride() == 1;
     f.b_contiguous_in_k = right.dim(1).stride() == 1;
+    ask_ahead(f, left, results);
+}
+
+// A third operand of the shape of the result.
+template <typename At, typename Out> void subtract(family::Contraction &f, const At &at, const Out &out) {
+    constrain_like(at, out);
+    at.dim(0).set_stride(Expr());
+    f.at = at;
+    f.at_contiguous_in_j = at.dim(0).stride() == 1;
 }
 
 } // namespace nitrix

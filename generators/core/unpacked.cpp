@@ -75,21 +75,21 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         const Expr row_tiles = (rows + height - 1) / height, column_tiles = (columns + width - 1) / width;
         const Expr my_items = select(mine, items, 0);
         // From the inside: a panel of B stays in the first-level cache or the second.
-        Expr row_tile, item;
-        if (algebra.bit_packed() || tile.along_rows()) { // of any size: blocks of rows on threads
+        Expr row_tile, column_tile, item;
+        const bool on_threads = algebra.bit_packed() || tile.along_rows(); // of any size: blocks of rows
+        if (on_threads) {
             constexpr int block = 16;
             s.tiles = RDom(0, width, 0, height, 0, block, 0, column_tiles, 0, (row_tiles + block - 1) / block, 0,
                            my_items, "tiles" + suffix);
-            row_tile = s.tiles[4] * block + s.tiles[2], item = s.tiles[5];
+            row_tile = s.tiles[4] * block + s.tiles[2], column_tile = s.tiles[3], item = s.tiles[5];
             s.tiles.where(row_tile < row_tiles);
         } else {
-            s.tiles = RDom(0, width, 0, height, 0, row_tiles, 0, column_tiles, 0, my_items, "tiles" + suffix);
-            row_tile = s.tiles[2], item = s.tiles[4];
+            s.tiles =
+                RDom(0, width, 0, height, 0, n_blocks, 0, row_tiles, 0, column_tiles, 0, my_items, "tiles" + suffix);
+            row_tile = s.tiles[3], column_tile = s.tiles[4], item = s.tiles[5];
         }
-        s.merges = RDom(0, n_blocks, "merges" + suffix);
         s.inside = RDom(0, block_length, "inside" + suffix);
         s.inside.where(s.inside < depth - ko * block_length);
-        s.total = Func("total" + suffix);
         s.partial = Func("partial" + suffix);
         const auto column = [&](const Expr &o, const Expr &at) {
             return unsafe_promise_clamped(min(o * width, columns - width) + at, 0, columns - 1);
@@ -117,11 +117,23 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             const Expr at_k = clamped_k(s.inside);
             accumulate(at_k, a(at_k, row(io, ii), batch));
         }
-        s.total(ji, ii, jo, io, batch) = product.init(type)[0];
-        s.total(ji, ii, jo, io, batch) =
-            product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
         const RDom &t = s.tiles;
-        Expr value = part_of_result(algebra.finalize({s.total(t[0], t[1], t[3], row_tile, item)}));
+        const Expr i_of_c = row(row_tile, t[1]), j_of_c = column(column_tile, t[0]);
+        const Expr init = product.init(type)[0];
+        Expr value;
+        if (on_threads) { // nothing is read that another thread may write
+            s.total = Func("total" + suffix);
+            s.merges = RDom(0, n_blocks, "merges" + suffix);
+            s.total(ji, ii, jo, io, batch) = init;
+            s.total(ji, ii, jo, io, batch) =
+                product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
+            value = part_of_result(algebra.finalize({s.total(t[0], t[1], column_tile, row_tile, item)}));
+        } else { // the only block of k does not leave the registers
+            const Expr before = branch(t[2] == 0, init, c(j_of_c, i_of_c, item));
+            value = product.merge({before}, {s.partial(t[0], t[1], column_tile, row_tile, t[2], item)})[0];
+            if (!algebra.finalize_is_identity())
+                value = branch(t[2] == n_blocks - 1, algebra.finalize({value}), value);
+        }
         if (poisons_in_tiles()) {
             const Expr none = zero(UInt(type.bits()));
             s.nan_k = RDom(0, depth, "nan_k" + suffix);
@@ -132,10 +144,10 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
             s.column_nan(ji, jo, batch) = none;
             s.column_nan(ji, jo, batch) =
                 max(s.column_nan(ji, jo, batch), exact::magnitude_bits(b(column(jo, ji), s.nan_k, batch)));
-            const Expr largest = max(s.row_nan(t[1], row_tile, item), s.column_nan(t[0], t[3], item));
+            const Expr largest = max(s.row_nan(t[1], row_tile, item), s.column_nan(t[0], column_tile, item));
             value = select(exact::is_nan_of_bits(largest), exact::quiet_nan(type), value);
         }
-        c(column(t[3], t[0]), row(row_tile, t[1]), item) = value;
+        c(j_of_c, i_of_c, item) = value;
         smalls.push_back(s);
     }
     finish_c(static_cast<int>(smalls.size()));

@@ -13,7 +13,7 @@ public:
     void generate() {
         constrain_product(a, b, c);
         family::Contraction f(algebra(), a, b, c, c.dim(1).extent(), c.dim(0).extent(), a.dim(0).extent());
-        note_strides(f, a, b);
+        note_layout(f, a, b, Halide::Func(c).output_buffers());
         schedule_with(f);
     }
 };

@@ -15,11 +15,9 @@ public:
         const Expr m = out.dim(1).extent(), n = out.dim(0).extent();
         const Expr k = weights.dim(0).extent();
         constrain_product(weights, b, out);
-        constrain_like(at, out);
-        at.dim(0).set_stride(Expr());
         family::Contraction f(algebra_named("real"), weights, b, out, m, n, k);
-        f.at = at;
-        note_strides(f, weights, b);
+        subtract(f, at, out);
+        note_layout(f, weights, b, Halide::Func(out).output_buffers());
         schedule_with(f);
     }
 };

@@ -15,12 +15,10 @@ public:
         const Expr m = out.dim(1).extent(), n = out.dim(0).extent();
         const Expr k = a.dim(0).extent();
         constrain_product(a, weights, out);
-        constrain_like(at, out);
-        at.dim(0).set_stride(Expr());
         family::Contraction f(algebra_named("real"), a, weights, out, m, n, k);
-        f.at = at;
         f.weights_right = true;
-        note_strides(f, a, weights);
+        subtract(f, at, out);
+        note_layout(f, a, weights, Halide::Func(out).output_buffers());
         schedule_with(f);
     }
 };

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "schedules/common/register_tile.h"
-
 namespace nitrix {
 
 using namespace Halide;
@@ -154,62 +152,12 @@ static std::vector<family::SmallTile> small_tiles(const family::Contraction &f, 
     return tiles;
 }
 
-// A product with a third operand, in tiles with a guard: one as large as the accumulators, so of 2 * rows * vectors +
-// rows + 1 registers.
-static void guarded_form(family::Contraction &f, const family::ContractionTile &full_tile, int lanes) {
-    constexpr int row_block = 48, column_block = 512; // packed together
-    family::ContractionTile tile = full_tile;
-    tile.rows = full_tile.vectors >= 4 ? 4 : 2;
-    tile.vectors = full_tile.vectors >= 4 ? 3 : 2;
-    const int tile_columns = tile.vectors * lanes;
-    f.tiled(tile, lanes);
-    Var ic("ic"), jc("jc");
-    f.c.update(f.merge_stage)
-        .split(f.j, f.jo, f.ji, tile_columns, tail)
-        .split(f.i, f.io, f.ii, tile.rows, tail)
-        .split(f.io, ic, f.io, std::max(1, row_block / tile.rows), tail)
-        .split(f.jo, jc, f.jo, std::max(1, column_block / tile_columns), tail)
-        .reorder(f.ji, f.ii, f.jo, f.io, ic, jc, f.blocks, f.batch) // a row tile of A stays in the first-level cache
-        .vectorize(f.ji, lanes, tail)
-        .unroll(f.ji)
-        .parallel(ic)
-        .partition(ic, Partition::Never)
-        .partition(jc, Partition::Never)
-        .partition(f.jo, Partition::Never)
-        .partition(f.io, Partition::Never)
-        .partition(f.blocks, Partition::Never);
-    f.b_panel.bound(f.ji, 0, tile_columns)
-        .reorder_storage(f.ji, f.k, f.jo, f.batch)
-        .reorder(f.ji, f.k, f.jo, f.batch)
-        .vectorize(f.ji, lanes)
-        .unroll(f.ji)
-        .compute_at(f.c, jc)
-        .partition(f.jo, Partition::Always);
-    f.a_rows.compute_at(f.c, ic).vectorize(f.k, lanes, tail).align_storage(f.k, 16);
-    // Gathers pack one element a cycle: unit strides get loads of their own (192x64x256: 129 to 174 Gop/s).
-    f.a_rows.specialize(f.a_contiguous_in_k);
-    // Neighbours in i share cache lines: meet them before the lines are gone.
-    f.a_rows.specialize(f.a_contiguous_in_i).reorder(f.i, f.k);
-    f.b_panel.specialize(f.b_contiguous_in_j);
-    Var ko("packed_ko"), ki("packed_ki");
-    f.b_panel.specialize(f.b_contiguous_in_k).split(f.k, ko, ki, lanes, tail).reorder(f.ji, ki, ko, f.jo, f.batch);
-    // Single steps: of two, LLVM copies accumulators in the loop (EUCLIDEAN's gradient: 1.04 of the time).
-    const RegisterTile registers = {f.ji, f.ii, tile_columns, tile.rows, lanes};
-    registers.hold(f.partial.compute_at(f.c, f.jo), {f.jo, f.io, f.ko, f.batch});
-    registers.compute(f.partial.update(), {f.inside});
-    registers.hold(f.at_tile.compute_at(f.c, f.jo), {f.jo, f.io});
-
-    const Expr m = f.shape_rows(), n = f.shape_columns(), k = f.shape_depth();
-    const Expr size = cast<int64_t>(f.type.bytes()), depth = min(k, f.block);
-    const Expr columns = (n + (tile_columns - 1)) / tile_columns * tile_columns;
-    const int packed_rows = std::max(1, row_block / tile.rows) * tile.rows;
-    const int packed_columns = std::max(1, column_block / tile_columns) * tile_columns;
-    const Expr rows = (m + (tile.rows - 1)) / tile.rows * tile.rows;
-    // Each thread packs its own block of rows.
-    const Expr copies = min(f.shape_threads(), (rows + (packed_rows - 1)) / packed_rows);
-    const Expr a_block = size * ((depth + 15) / 16 * 16) * min(rows, packed_rows);
-    const Expr b_panel = size * depth * min(columns, packed_columns);
-    f.scratch_bytes = simplify(b_panel + copies * a_block);
+// With a third operand the registers hold a tile of it beside the accumulators: 2 * rows * vectors + rows + 1. Single
+// steps: of two, LLVM copies accumulators in the loop (EUCLIDEAN's gradient: 1.04 of the time).
+static family::ContractionTile tile_of_differences(const family::ContractionTile &full) {
+    if (full.vectors >= 4)
+        return {.rows = 3, .vectors = 4, .unroll_k = 1, .edge_rows = {10, 6, 4}};
+    return {.rows = 2, .vectors = 2, .unroll_k = 1, .edge_rows = {4}};
 }
 
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes) {
@@ -220,7 +168,7 @@ void register_tile(family::Contraction &f, const family::ContractionTile &tile, 
         return unpacked_form(f, small_tiles(f, tile, lanes), lanes);
     if (f.shape_class == "small")
         return f.lowering ? small_lowered_form(f) : plain_form(f);
-    return f.at ? guarded_form(f, tile, lanes) : panel_form(f, tile, lanes);
+    panel_form(f, f.at ? tile_of_differences(tile) : tile, lanes);
 }
 
 } // namespace nitrix

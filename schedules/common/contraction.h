@@ -27,7 +27,7 @@ void panel_form(family::Contraction &f, const family::ContractionTile &tile, int
 // Operands read in place, for what is over before a copy would pay.
 void unpacked_form(family::Contraction &f, const std::vector<family::SmallTile> &tiles, int lanes);
 
-// The form of the shape class. A product with a third operand has guarded tiles all over.
+// The form of the shape class.
 void register_tile(family::Contraction &f, const family::ContractionTile &tile, int lanes);
 
 } // namespace nitrix

@@ -47,21 +47,24 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
         return multiply_along_rows(f, s, lanes);
     const int vector = std::min(lanes, s.tile.columns);
     const RegisterTile registers = {f.ji, f.ii, s.tile.columns, s.tile.rows, vector};
-    const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[2], panel = s.tiles[3];
-    const RVar item = s.tiles[s.tiles.dimensions() - 1];
+    const bool on_threads = s.total.defined();
+    const RVar column = s.tiles[0], row = s.tiles[1], tile = s.tiles[on_threads ? 2 : 3];
+    const RVar panel = s.tiles[on_threads ? 3 : 4], item = s.tiles[5];
     Stage c = f.c.update(s.merge_stage);
     c.allow_race_conditions(); // what two tiles write is the same
     if (vector > 1)
         c.vectorize(column, vector);
     c.unroll(column).unroll(row).parallel(item);
-    c.partition(panel, Partition::Never).partition(tile, Partition::Never).partition(item, Partition::Never);
-    if (s.tiles.dimensions() > 5) {
-        const RVar row_block = s.tiles[4];
-        c.parallel(row_block).partition(row_block, Partition::Never);
+    for (int outer = 2; outer < 6; ++outer)
+        c.partition(RVar(s.tiles[outer]), Partition::Never);
+    LoopLevel reduced_at(f.c, RVar(s.tiles[2]));
+    if (on_threads) {
+        c.parallel(s.tiles[4]);
+        registers.hold(s.total.compute_at(f.c, tile), {f.jo, f.io, f.batch});
+        registers.compute(s.total.update(), {s.merges});
+        reduced_at = LoopLevel(s.total, s.merges);
     }
-    registers.hold(s.total.compute_at(f.c, tile), {f.jo, f.io, f.batch});
-    registers.compute(s.total.update(), {s.merges});
-    registers.hold(s.partial.compute_at(s.total, s.merges), {f.jo, f.io, f.ko, f.batch});
+    registers.hold(s.partial.compute_at(reduced_at), {f.jo, f.io, f.ko, f.batch});
     registers.compute(s.partial.update(), {s.inside});
     if (s.row_nan.defined()) {
         s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, tile);
