@@ -25,6 +25,11 @@ NITRIX_INLINE void ask_for_rows(const char *first, int64_t row_bytes, const int3
         ask(beside, beside_lines);
 }
 
+template <int32_t lines> NITRIX_INLINE void ask_for_tile(const char *first, int64_t row_bytes, int32_t rows) {
+    for (; rows > 0; --rows, first += row_bytes)
+        ask(first, lines);
+}
+
 NITRIX_INLINE void ask_for_entries(const char *values, int64_t value_bytes, const int32_t *slot, int32_t count) {
     if (count <= 0)
         return;
@@ -90,8 +95,18 @@ extern "C" int32_t nitrix_prefetch_row(const char *first, int32_t lines) {
     return 0;
 }
 
+// So many lines of each of the rows from there on.
 extern "C" int32_t nitrix_prefetch_tile(const char *first, int64_t row_bytes, int32_t rows, int32_t lines) {
-    for (int32_t r = 0; r < rows; ++r)
-        ask(first + r * row_bytes, lines);
+    switch (lines) {
+    case 1:
+        ask_for_tile<1>(first, row_bytes, rows);
+        break;
+    case 4:
+        ask_for_tile<4>(first, row_bytes, rows);
+        break;
+    default:
+        for (int32_t r = 0; r < rows; ++r)
+            ask(first + r * row_bytes, lines);
+    }
     return 0;
 }

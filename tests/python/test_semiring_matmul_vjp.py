@@ -220,6 +220,17 @@ def test_argmax(shape, dtype, semiring):
 
 
 @tropical
+def test_a_large_product_carries_the_winners_of_its_parts(semiring):
+    """Of 4 MiB and more, tiles ask memory for their part of both results."""
+    A, B = random((1100, 300), np.float32), random((300, 1060), np.float32, 1)
+    whole = semiring_matmul_carry(A, B, semiring=semiring)
+    for first in range(0, len(A), 100):
+        part = slice(first, first + 100)
+        for got, expected in zip(whole, semiring_matmul_carry(A[part], B, semiring=semiring), strict=True):
+            np.testing.assert_array_equal(got[part], expected)
+
+
+@tropical
 def test_entries_without_a_winner_pass_nothing_on(semiring):
     empty = -np.inf if semiring == "tropical_max_plus" else np.inf
     A, B = random((4, 80), np.float32), random((80, 5), np.float32, 1)
