@@ -25,7 +25,7 @@ NITRIX_INLINE void ask_for_rows(const char *first, int64_t row_bytes, const int3
         ask(beside, beside_lines);
 }
 
-template <int32_t lines> NITRIX_INLINE void ask_for_tile(const char *first, int64_t row_bytes, int32_t rows) {
+NITRIX_INLINE void ask_for_tile(const char *first, int64_t row_bytes, int32_t rows, int32_t lines) {
     for (; rows > 0; --rows, first += row_bytes)
         ask(first, lines);
 }
@@ -99,14 +99,13 @@ extern "C" int32_t nitrix_prefetch_row(const char *first, int32_t lines) {
 extern "C" int32_t nitrix_prefetch_tile(const char *first, int64_t row_bytes, int32_t rows, int32_t lines) {
     switch (lines) {
     case 1:
-        ask_for_tile<1>(first, row_bytes, rows);
+        ask_for_tile(first, row_bytes, rows, 1);
         break;
     case 4:
-        ask_for_tile<4>(first, row_bytes, rows);
+        ask_for_tile(first, row_bytes, rows, 4);
         break;
     default:
-        for (int32_t r = 0; r < rows; ++r)
-            ask(first + r * row_bytes, lines);
+        ask_for_tile(first, row_bytes, rows, lines);
     }
     return 0;
 }

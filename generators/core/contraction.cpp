@@ -1,5 +1,7 @@
 #include "generators/core/contraction.h"
 
+#include "generators/core/branch.h"
+
 namespace nitrix::family {
 
 using namespace Halide;
@@ -29,6 +31,14 @@ Expr Contraction::left_value(Expr value) const {
 }
 
 Expr Contraction::part_of_result(Expr part) const { return algebra.bit_packed() ? cast(result, part != 0) : part; }
+
+// What C holds after a block of k: from the identity at the first one, finalised at the last.
+Expr Contraction::after_block(const Choice &choose, const Expr &at_block, const Expr &held, const Expr &part) const {
+    const Expr before = choose(at_block == 0, product.init(type)[0], held);
+    const Expr value = product.merge({before}, {part})[0];
+    const bool as_it_is = lowering || algebra.finalize_is_identity();
+    return as_it_is ? value : choose(at_block == n_blocks - 1, algebra.finalize({value}), value);
+}
 
 ContractionScan Contraction::scan_of_a(const Func &result) const {
     const RDom along(0, depth);
@@ -267,13 +277,10 @@ void Contraction::add_panel(const ContractionTile &tile, int lanes, int vectors,
         panels.push_back(p);
         return;
     }
-    const Expr before = choose(at_block == 0, product.init(type)[0], c(column, i, batch));
-    Expr value = product.merge({before}, {part})[0];
-    const Expr last = at_block == n_blocks - 1;
+    Expr value = after_block(choose, at_block, c(column, i, batch), part);
     if (lowering && !edge)
-        value = branch(last, lowering->result(value, a_maximum(i, batch), b_maximum(column, batch)), value);
-    else if (!lowering && !algebra.finalize_is_identity())
-        value = choose(last, algebra.finalize({value}), value);
+        value = branch(at_block == n_blocks - 1, lowering->result(value, a_maximum(i, batch), b_maximum(column, batch)),
+                       value);
     c(column, i, batch) = value;
     panels.push_back(p);
 }

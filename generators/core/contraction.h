@@ -71,9 +71,9 @@ struct ContractionPanel {
     std::string suffix;
     Func a, b;              // packed operands
     Func b_inside, maximum; // under a lowering: B as it is, maxima of its columns
-    Func ahead;             // of full panels: 0, once memory was asked for what a tile meets next
-    Func at;                // of a third operand, a tile
     Func b_block;           // elsewhere: a part of B that is transposed on its way into b
+    Func at;                // of a third operand, a tile
+    Func ahead;             // of full panels: 0, once memory was asked for what a tile meets next
     RDom columns;           // of the edge panel, for packing
     RDom tiles;             // edge: (column, block of k); full: (column, block in its panel, panel of columns, of k)
     int width;              // of a tile, in columns
@@ -183,6 +183,8 @@ private:
     Expr step(Expr sum, Expr x, Expr y, Expr from) const;
     Expr left_value(Expr value) const;
     Expr part_of_result(Expr part) const;
+    using Choice = std::function<Expr(const Expr &condition, const Expr &yes, const Expr &no)>;
+    Expr after_block(const Choice &choose, const Expr &at_block, const Expr &held, const Expr &part) const;
     void define_scan(ContractionScan scan, const Expr &initial,
                      const std::function<Expr(const Expr &held, const Expr &value)> &step);
     ContractionScan scan_of_a(const Func &result) const;
@@ -191,11 +193,5 @@ private:
     int block_length = block; // in steps of k
     Expr n_blocks;            // of k
 };
-
-// One branch for whole vectors, where a select would compute both sides.
-inline Expr branch(const Expr &condition, const Expr &yes, const Expr &no) {
-    return Halide::Internal::Call::make(yes.type(), Halide::Internal::Call::if_then_else, {condition, yes, no},
-                                        Halide::Internal::Call::PureIntrinsic);
-}
 
 } // namespace nitrix::family

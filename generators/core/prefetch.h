@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "generators/core/branch.h"
+
 namespace nitrix {
 
 using Halide::Expr;
@@ -28,8 +30,7 @@ template <typename Buffer> Expr address(const Buffer &buffer, const Expr &j, con
 // A call of runtime/prefetch.cpp, where it has anything to ask for: 0.
 inline Expr prefetch(const char *function, const std::vector<Expr> &arguments, const Expr &worthwhile) {
     using Halide::Internal::Call;
-    const Expr call = Call::make(Halide::Int(32), function, arguments, Call::Extern);
-    return Call::make(Halide::Int(32), Call::if_then_else, {worthwhile, call, 0}, Call::PureIntrinsic);
+    return branch(worthwhile, Call::make(Halide::Int(32), function, arguments, Call::Extern), 0);
 }
 
 } // namespace nitrix

@@ -31,9 +31,8 @@ template <typename Buffer, typename Out> void constrain_like(const Buffer &buffe
 // A tile asks memory for its part of each result before it meets its first block of k, and for a piece of the rows of
 // the left operand below its own. Only in arrays that the caches hardly hold: at 2048^3 that takes 0.92 of the time, at
 // 1024^3 0.96 to 0.98 where other arrays were used in between and 1.01 where none were.
-template <typename Left>
-void ask_ahead(family::Contraction &f, const Left &left, const std::vector<Halide::OutputImageParam> &results) {
-    f.ask_ahead = [&f, &left, results](const family::ContractionPanel &p) {
+template <typename Left> void ask_ahead(family::Contraction &f, const Left &left) {
+    f.ask_ahead = [&f, &left](const family::ContractionPanel &p) {
         constexpr int line = 64;
         const auto is_large = [](const auto &buffer) {
             Expr size = Halide::cast<int64_t>(buffer.type().bytes());
@@ -50,7 +49,7 @@ void ask_ahead(family::Contraction &f, const Left &left, const std::vector<Halid
                               {address(left, piece, below, f.batch), byte_offset(left, 0, 1, 0), rows_from(below),
                                (steps * left.type().bytes() + line - 1) / line},
                               f.a_contiguous_in_k && is_large(left));
-        for (const Halide::OutputImageParam &out : results)
+        for (const Halide::OutputImageParam &out : f.c.output_buffers())
             asked = asked | prefetch("nitrix_prefetch_tile",
                                      {address(out, f.jo * p.width, row, f.batch), byte_offset(out, 0, 1, 0),
                                       rows_from(row), (p.width * out.type().bytes() + line - 1) / line},
@@ -61,13 +60,12 @@ void ask_ahead(family::Contraction &f, const Left &left, const std::vector<Halid
 
 // Where the operands are contiguous, and what a tile asks memory for.
 template <typename Left, typename Right>
-void note_layout(family::Contraction &f, const Left &left, const Right &right,
-                 const std::vector<Halide::OutputImageParam> &results) {
+void note_layout(family::Contraction &f, const Left &left, const Right &right) {
     f.a_contiguous_in_k = left.dim(0).stride() == 1;
     f.a_contiguous_in_i = left.dim(1).stride() == 1;
     f.b_contiguous_in_j = right.dim(0).stride() == 1;
     f.b_contiguous_in_k = right.dim(1).stride() == 1;
-    ask_ahead(f, left, results);
+    ask_ahead(f, left);
 }
 
 // A third operand of the shape of the result.

@@ -1,4 +1,5 @@
 // The definition of Contraction::unpacked(): a reduction for each tile, of which a call enters one.
+#include "generators/core/branch.h"
 #include "generators/core/contraction.h"
 
 namespace nitrix::family {
@@ -119,20 +120,17 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         }
         const RDom &t = s.tiles;
         const Expr i_of_c = row(row_tile, t[1]), j_of_c = column(column_tile, t[0]);
-        const Expr init = product.init(type)[0];
         Expr value;
         if (on_threads) { // nothing is read that another thread may write
             s.total = Func("total" + suffix);
             s.merges = RDom(0, n_blocks, "merges" + suffix);
-            s.total(ji, ii, jo, io, batch) = init;
+            s.total(ji, ii, jo, io, batch) = product.init(type)[0];
             s.total(ji, ii, jo, io, batch) =
                 product.merge({s.total(ji, ii, jo, io, batch)}, {s.partial(ji, ii, jo, io, s.merges, batch)})[0];
             value = part_of_result(algebra.finalize({s.total(t[0], t[1], column_tile, row_tile, item)}));
         } else { // the only block of k does not leave the registers
-            const Expr before = branch(t[2] == 0, init, c(j_of_c, i_of_c, item));
-            value = product.merge({before}, {s.partial(t[0], t[1], column_tile, row_tile, t[2], item)})[0];
-            if (!algebra.finalize_is_identity())
-                value = branch(t[2] == n_blocks - 1, algebra.finalize({value}), value);
+            const Expr part = s.partial(t[0], t[1], column_tile, row_tile, t[2], item);
+            value = after_block(branch, t[2], c(j_of_c, i_of_c, item), part);
         }
         if (poisons_in_tiles()) {
             const Expr none = zero(UInt(type.bits()));

@@ -14,7 +14,7 @@ public:
         const Expr m = c.dim(1).extent(), n = c.dim(0).extent(), k = a.dim(0).extent();
         constrain_product(a, b, c);
         family::Contraction f(algebra(), a, b, c, m, n, k);
-        note_layout(f, a, b, Halide::Func(c).output_buffers());
+        note_layout(f, a, b);
         schedule_with(f);
     }
 };

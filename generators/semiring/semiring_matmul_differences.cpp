@@ -17,7 +17,7 @@ public:
         constrain_product(weights, b, out);
         family::Contraction f(algebra_named("real"), weights, b, out, m, n, k);
         subtract(f, at, out);
-        note_layout(f, weights, b, Halide::Func(out).output_buffers());
+        note_layout(f, weights, b);
         schedule_with(f);
     }
 };

@@ -18,7 +18,7 @@ public:
         family::Contraction f(algebra_named("real"), a, weights, out, m, n, k);
         f.weights_right = true;
         subtract(f, at, out);
-        note_layout(f, a, weights, Halide::Func(out).output_buffers());
+        note_layout(f, a, weights);
         schedule_with(f);
     }
 };

@@ -1,7 +1,6 @@
 #include "schedules/common/contraction.h"
 
 #include <algorithm>
-#include <functional>
 
 namespace nitrix {
 

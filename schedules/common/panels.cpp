@@ -4,6 +4,7 @@
 
 #include "schedules/common/contraction.h"
 #include "schedules/common/register_tile.h"
+#include "schedules/common/round_up.h"
 
 namespace nitrix {
 
@@ -174,16 +175,16 @@ static Expr packed_bytes(const Contraction &f, const ContractionPanel &p, const 
     const int width = p.vectors * lanes, full_width = tile.vectors * lanes, task_rows = rows_of_block(p.rows);
     const auto if_true = [](const Expr &condition) { return cast<int64_t>(condition); }; // the registry has no select
     const Expr depth = min(k, p.edge ? p.block : f.panel_depth);
-    const Expr steps = (depth + (packed_steps - 1)) / packed_steps * packed_steps;
-    const Expr rows = (m + (p.rows - 1)) / p.rows * p.rows;
+    const Expr rows = round_up(m, p.rows);
     const Expr exists = p.edge ? if_true((n % full_width + (lanes - 1)) / lanes == p.vectors) : if_true(n >= width);
     const Expr columns = p.edge ? cast<int64_t>(width) : min(n / width, f.panels_at_once(width)) * width;
     // At an edge each thread packs its own block of rows, elsewhere all threads pack the same.
     constexpr int padding = 512; // that Halide adds where it stages strided loads
     const Expr copies = p.edge ? min(threads, (rows + (task_rows - 1)) / task_rows) : cast<int64_t>(1);
     const int most_rows = p.edge ? task_rows : packed_rows(f) / task_rows * task_rows;
-    const Expr left = f.lowering ? (depth + 15) / 16 * 16 * rows
-                                 : (steps * min(rows, most_rows) + padding) * copies * f.first_is_strided();
+    const Expr left =
+        f.lowering ? round_up(depth, 16) * rows
+                   : (round_up(depth, packed_steps) * min(rows, most_rows) + padding) * copies * f.first_is_strided();
     const Expr inside = f.lowering ? threads * (4 * width) : cast<int64_t>(0);
     return exists * f.type.bytes() * (depth * columns + left + inside);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schedules/common/register_tile.h"
+#include "schedules/common/round_up.h"
 
 namespace nitrix {
 
@@ -11,7 +12,6 @@ using namespace Halide;
 static constexpr auto tail = TailStrategy::GuardWithIf;
 
 static Expr size_of(const std::string &name) { return family::Stencil::shape(name); }
-static Expr round_up(Expr value, int to) { return (value + (to - 1)) / to * to; }
 
 // Channels that are read where they lie start anywhere.
 static Func fix(family::Stencil &f, Func g, Var vector, int width) {
