@@ -174,7 +174,7 @@ def _square_cases(op: str, products: int):
 
 def _with_index_call(name: str):
     def call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
-        function, index = getattr(nitrix.semiring, name), np.empty(out.shape, np.int32)
+        function, index = getattr(nitrix.semiring, name), nitrix.empty(out.shape, np.int32)
         return lambda: function(*inputs, semiring=case.algebra, out=(out, index), threads=threads)
 
     return call
@@ -183,7 +183,7 @@ def _with_index_call(name: str):
 def _gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int):
     """The product and both gradients of the sum of its entries; `out` receives that of the left operand."""
     (a, b), s = inputs, nitrix.semiring
-    c, gradient, right = np.empty_like(out), np.ones_like(out), np.empty_like(b)
+    c, gradient, right = nitrix.empty(out.shape, out.dtype), np.ones_like(out), nitrix.empty(b.shape, b.dtype)
     options = {"semiring": case.algebra, "threads": threads}
     if not case.algebra.startswith("tropical"):
 
@@ -192,7 +192,7 @@ def _gradient_call(nitrix, case: Case, inputs: tuple[np.ndarray, ...], out: np.n
             s.semiring_matmul_vjp(a, b, c, gradient, out=(out, right), **options)
 
         return call
-    winner = np.empty(out.shape, np.int32)
+    winner = nitrix.empty(out.shape, np.int32)
 
     def carrying() -> None:
         s.semiring_matmul_carry(a, b, out=(c, winner), **options)

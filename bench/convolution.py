@@ -114,7 +114,7 @@ def bind_scipy_morphology(problem) -> tuple[Call, np.ndarray]:
     """Grey dilation and erosion."""
     from scipy import ndimage
 
-    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
+    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], problem.result()
     largest, y = problem.algebra == "tropical_max_plus", out[..., 0]
     # Grey dilation reflects its structure, erosion subtracts it. Borders are filled with the identity.
     structure = np.ascontiguousarray(np.flip(k)) if largest else -k
@@ -126,14 +126,14 @@ def bind_scipy_correlate(problem) -> tuple[Call, np.ndarray]:
     """correlate of SciPy."""
     from scipy import ndimage
 
-    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], np.empty_like(problem.out)
+    x, k, out = problem.a[..., 0], problem.b[..., 0, 0], problem.result()
     y = out[..., 0]
     return lambda: ndimage.correlate(x, k, output=y, mode="constant"), out
 
 
 def bind_patches(problem) -> tuple[Call, np.ndarray]:
     """The patches side by side, then one product by OpenBLAS: what NumPy's users write."""
-    x, k, out = problem.a, problem.b, np.empty_like(problem.out)
+    x, k, out = problem.a, problem.b, problem.result()
     window, rank = k.shape[:-2], x.ndim - 1
     padded = np.zeros((*(n + w - 1 for n, w in zip(x.shape[:-1], window, strict=True)), x.shape[-1]), x.dtype)
     inner = tuple(slice((w - 1) // 2, (w - 1) // 2 + n) for n, w in zip(x.shape[:-1], window, strict=True))
@@ -153,7 +153,7 @@ def bind_numba(problem) -> tuple[Call, np.ndarray]:
     """Compiled loops over a padded copy."""
     import loops
 
-    out = np.empty_like(problem.out)
+    out = problem.result()
     x, k = problem.a, problem.b
     padded, inner = loops.padded_for(problem.algebra, x, k)
     convolve = loops.convolution(problem.algebra, x.ndim - 1, k.shape, problem.threads > 1)

@@ -83,7 +83,7 @@ def gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray,
     """The product and both gradients of the sum of its entries; `out` receives that of B."""
     values, indices, b = inputs
     ell = nitrix.sparse.ELL(values, indices, b.shape[0])
-    c, gradient, dvalues = np.empty_like(out), np.ones_like(out), np.empty_like(values)
+    c, gradient, dvalues = nitrix.empty(out.shape, out.dtype), np.ones_like(out), np.empty_like(values)
     s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
 
     def run() -> None:
@@ -161,7 +161,7 @@ def edge_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, thr
 def edge_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndarray, threads: int) -> Call:
     arguments = _edge_arguments(nitrix, case, inputs)
     s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
-    y, dy, down = np.empty_like(out), np.ones_like(out), np.empty_like(out)
+    y, dy, down = nitrix.empty(out.shape, out.dtype), np.ones_like(out), nitrix.empty(out.shape, out.dtype)
 
     def run() -> None:
         s.semiring_ell_edge_reduce(*arguments, out=y, **options)
@@ -202,7 +202,8 @@ def mlp_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.ndar
     ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
     s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
     arguments = ell.indices, x, weight, bias, np.zeros((), x.dtype)
-    y, dy, dweight, dbias = np.empty_like(out), np.ones_like(out), np.empty_like(weight), np.empty_like(bias)
+    y, dy = nitrix.empty(out.shape, out.dtype), np.ones_like(out)
+    dweight, dbias = np.empty_like(weight), np.empty_like(bias)
 
     def run() -> None:
         s.semiring_ell_edge_mlp(*arguments, out=y, **options)
@@ -243,7 +244,7 @@ def conv_gradient_call(nitrix, case, inputs: tuple[np.ndarray, ...], out: np.nda
     x, indices, weight = inputs
     ell = nitrix.sparse.ELL(np.empty(indices.shape, x.dtype), indices, len(x))
     s, options = nitrix.semiring, {"semiring": case.algebra, "threads": threads}
-    y, dy, dweight = np.empty_like(out), np.ones_like(out), np.empty_like(weight)
+    y, dy, dweight = nitrix.empty(out.shape, out.dtype), np.ones_like(out), np.empty_like(weight)
 
     def run() -> None:
         s.semiring_ell_conv(ell.indices, x, weight, out=y, **options)
@@ -290,7 +291,7 @@ def run(values, indices, b, out):
 def bind_numba(problem) -> tuple[Call, np.ndarray]:
     """Rows with the columns innermost, as one writes it by hand; for REAL with fastmath."""
     values, indices, b = problem.inputs
-    out = np.empty_like(problem.out)
+    out = problem.result()
     run = _numba_loop(problem.algebra, problem.threads > 1)
     run(values[:2], indices[:2], b, out[:2])  # compiles
     return lambda: run(values, indices, b, out), out
@@ -325,7 +326,7 @@ def run(own, indices, source, out):
 def bind_numba_edges(problem) -> tuple[Call, np.ndarray]:
     """The loops of a factored EdgeConv, by hand."""
     own, indices, source = problem.inputs
-    out = np.empty_like(problem.out)
+    out = problem.result()
     run = _numba_edges(problem.algebra, problem.threads > 1)
     run(own[:2], indices[:2], source, out[:2])  # compiles
     return lambda: run(own, indices, source, out), out
@@ -353,7 +354,7 @@ def bind_scipy(problem) -> tuple[Call, np.ndarray]:
     present = indices >= 0
     starts = np.concatenate([[0], np.cumsum(present.sum(1))])
     matrix = csr_array((values[present], indices[present], starts), shape=(len(values), len(b)))
-    out = np.empty_like(problem.out)
+    out = problem.result()
 
     out[...] = matrix @ b
     # The result is SciPy's own array: what is timed is without the copy that shows it.

@@ -69,7 +69,7 @@ def measure(
 ) -> Row:
     """Runs a case for about `seconds`. The limit is that of `target`, by default of the machine."""
     inputs = case.make(np.random.default_rng(1))
-    out = np.empty(case.out_shape, case.out_dtype or case.dtype)
+    out = nitrix.empty(case.out_shape, case.out_dtype or case.dtype)
     ours = BENCHMARKS[case.op].call(nitrix, case, inputs, out, threads)
     ours()
     variant = nitrix.last_variant()

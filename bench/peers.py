@@ -40,6 +40,11 @@ class Problem:
     def is_batch(self) -> bool:
         return self.a.ndim == 3
 
+    def result(self) -> np.ndarray:
+        """Memory for a result, as nitrix has it for its own."""
+        empty = importlib.import_module("nitrix").empty
+        return empty(self.out.shape, self.out.dtype)
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -83,12 +88,12 @@ def _matrix(problem: Problem) -> None:
 
 def _bind_open_blas(problem: Problem) -> tuple[Call, np.ndarray]:
     _matrix(problem)
-    out = np.empty_like(problem.out)
+    out = problem.result()
     return _open_blas().product(problem.a, problem.b, out), out
 
 
 def _bind_mkl(problem: Problem) -> tuple[Call, np.ndarray]:
-    out = np.empty_like(problem.out)
+    out = problem.result()
     library = _mkl(problem.threads)
     if not problem.is_batch:
         return library.product(problem.a, problem.b, out), out
@@ -98,13 +103,13 @@ def _bind_mkl(problem: Problem) -> tuple[Call, np.ndarray]:
 def _bind_numpy(problem: Problem) -> tuple[Call, np.ndarray]:
     if not problem.is_batch and problem.out.size > 128**2:
         raise DoesNotApply  # the same OpenBLAS as above
-    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    a, b, out = problem.a, problem.b, problem.result()
     return lambda: np.matmul(a, b, out=out), out
 
 
 def _row_major(function, problem: Problem) -> tuple[Call, np.ndarray]:
     """`function(a, b, out)` for loops that want unit strides: copying a transposed operand belongs to the call."""
-    out = np.empty_like(problem.out)
+    out = problem.result()
     a, b = problem.a, problem.b
     plain_a = a if a.flags.c_contiguous else np.empty(a.shape, a.dtype)
     plain_b = b if b.flags.c_contiguous else np.empty(b.shape, b.dtype)
@@ -149,13 +154,13 @@ def _bind_numba_words(problem: Problem) -> tuple[Call, np.ndarray]:
 
 
 def _bind_packbits(problem: Problem) -> tuple[Call, np.ndarray]:
-    out = np.empty_like(problem.out)
+    out = problem.result()
     return lambda: np.copyto(out, np.packbits(problem.a, axis=-1, bitorder="little").view(np.uint32)), out
 
 
 def _bind_exp_matmul_log(problem: Problem) -> tuple[Call, np.ndarray]:
     # Underflows where the maxima of a row and of a column do not meet, and overflows nowhere.
-    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    a, b, out = problem.a, problem.b, problem.result()
 
     def call() -> None:
         rows = a.max(axis=-1, keepdims=True)
@@ -174,14 +179,14 @@ def _bind_cdist(problem: Problem) -> tuple[Call, np.ndarray]:
         raise DoesNotApply  # it would convert, and return float64
     distance = _require("scipy.spatial.distance")
     # Its second operand is row per point: B transposed, made here, outside of what is timed.
-    points, out = np.ascontiguousarray(problem.b.T), np.empty_like(problem.out)
+    points, out = np.ascontiguousarray(problem.b.T), problem.result()
     a = np.ascontiguousarray(problem.a)
     return lambda: distance.cdist(a, points, out=out), out
 
 
 def _bind_gemm_distance(problem: Problem) -> tuple[Call, np.ndarray]:
     # |a|^2 + |b|^2 - 2ab: what libraries for neighbours do. Near points lose all their digits.
-    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    a, b, out = problem.a, problem.b, problem.result()
 
     def call() -> None:
         np.matmul(a, b, out=out)
@@ -196,7 +201,7 @@ def _bind_gemm_distance(problem: Problem) -> tuple[Call, np.ndarray]:
 def _bind_torch(problem: Problem) -> tuple[Call, np.ndarray]:
     torch = _require("torch")
     torch.set_num_threads(problem.threads)
-    out = np.empty_like(problem.out)
+    out = problem.result()
     a, b, c = (torch.from_numpy(x) for x in (problem.a, problem.b, out))
     if problem.algebra == "real":
         return lambda: torch.matmul(a, b, out=c), out
@@ -214,7 +219,7 @@ TROPICAL = ("tropical_max_plus", "tropical_min_plus")
 
 def _bind_blas_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
     a, b, out = problem.a, problem.b, np.empty_like(problem.a)
-    c, gradient, right = np.empty_like(problem.out), np.ones_like(problem.out), np.empty_like(b)
+    c, gradient, right = problem.result(), np.ones_like(problem.out), np.empty_like(b)
 
     def call() -> None:
         np.matmul(a, b, out=c)
@@ -263,7 +268,7 @@ def _bind_gemm_distance_gradient(problem: Problem) -> tuple[Call, np.ndarray]:
 
 
 def _bind_numpy_merge(problem: Problem) -> tuple[Call, np.ndarray]:
-    a, b, out = problem.a, problem.b, np.empty_like(problem.out)
+    a, b, out = problem.a, problem.b, problem.result()
     single = {
         "real": np.add,
         "tropical_max_plus": np.maximum,
@@ -297,7 +302,7 @@ def _bind_with(
 
 
 def _bind_numpy_finalize(problem: Problem) -> tuple[Call, np.ndarray]:
-    a, out = problem.a, np.empty_like(problem.out)
+    a, out = problem.a, problem.result()
     if problem.algebra == "log":
         return lambda: np.add(np.log(a[1]), a[0], out=out), out
     return lambda: np.copyto(out, a), out
@@ -311,7 +316,7 @@ def _bind_nearest(bind, module: str):
 
 
 def _bind_numpy_power(problem: Problem) -> tuple[Call, np.ndarray]:
-    out = np.empty_like(problem.out)
+    out = problem.result()
 
     def call() -> None:
         out[:] = np.linalg.matrix_power(problem.a, paths.EXPONENT)
@@ -320,7 +325,7 @@ def _bind_numpy_power(problem: Problem) -> tuple[Call, np.ndarray]:
 
 
 def _bind_scipy_paths(problem: Problem) -> tuple[Call, np.ndarray]:
-    csgraph, out = _require("scipy.sparse.csgraph"), np.empty_like(problem.out)
+    csgraph, out = _require("scipy.sparse.csgraph"), problem.result()
 
     def call() -> None:
         out[:] = csgraph.floyd_warshall(problem.a)

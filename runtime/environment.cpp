@@ -33,6 +33,19 @@ static int choice(const char *name, const char *const *known, int n, int otherwi
     return otherwise;
 }
 
+static int64_t number(const char *name, int64_t least, int64_t most, int64_t otherwise, std::string &error) {
+    const char *value = std::getenv(name);
+    if (!value || !*value)
+        return otherwise;
+    char *end = nullptr;
+    const long long n = std::strtoll(value, &end, 10);
+    if (!*end && n >= least && n <= most)
+        return n;
+    error = std::string(name) + ": got '" + value + "', must be a number from " + std::to_string(least) + " to " +
+            std::to_string(most);
+    return otherwise;
+}
+
 static Environment read() {
     Environment env;
     env.backend = std::getenv("NITRIX_BACKEND");
@@ -55,14 +68,9 @@ static Environment read() {
     static const char *const levels[] = {"normal", "strict"};
     env.mode = static_cast<nitrix_mode>(NITRIX_MODE_OFF + choice("NITRIX_MODE", modes, 3, 1, env.error));
     env.strict_check = choice("NITRIX_CHECK", levels, 2, 0, env.error) == 1;
-    if (const char *value = std::getenv("NITRIX_NUM_THREADS"); value && *value) {
-        char *end = nullptr;
-        const long n = std::strtol(value, &end, 10);
-        if (*end || n < 1 || n > 4096)
-            env.error = std::string("NITRIX_NUM_THREADS: got '") + value + "', must be a number from 1 to 4096";
-        else
-            env.threads = static_cast<int>(n);
-    }
+    env.threads = static_cast<int>(number("NITRIX_NUM_THREADS", 1, 4096, env.threads, env.error));
+    env.kept_memory = static_cast<size_t>(
+        number("NITRIX_KEPT_MEMORY", 0, int64_t{1} << 50, static_cast<int64_t>(env.kept_memory), env.error));
     if (const char *list = std::getenv("NITRIX_DISABLE")) {
         for (const char *p = list; *p;) {
             const size_t length = std::strcspn(p, ",");

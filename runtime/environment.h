@@ -17,6 +17,7 @@ struct Environment {
     nitrix_mode mode = NITRIX_MODE_ON; // NITRIX_MODE: off, on, verify
     bool strict_check = false;         // NITRIX_CHECK=strict: mode on becomes verify
     int threads = 0;                   // NITRIX_NUM_THREADS; 0: all cores
+    size_t kept_memory = 256 << 20;    // NITRIX_KEPT_MEMORY: bytes of released arrays that nitrix_release keeps at most
     std::vector<std::string> disabled; // NITRIX_DISABLE: ids, or parts of them, of variants to leave alone
     std::string error;                 // what is wrong with one of them; every call reports it
 };

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <cstdlib>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+#include "memory.h"
 
 namespace nitrix {
 
 namespace {
 
-constexpr size_t alignment = 64;
+constexpr size_t alignment = line_alignment;
 constexpr size_t slack = 128; // vector loads of a kernel may read past the end of its buffers
 
 enum class Origin : uint64_t { pool, workspace, callback };
@@ -64,22 +62,6 @@ private:
 
 thread_local Pool pool;
 
-// Of blocks from here on large pages are asked for, as NumPy does: kernels that gather rows of 10 MB wait less for
-// addresses (gradients of EdgeConv: 0.93 of the time).
-constexpr size_t large = 4 << 20;
-
-Header *new_block(size_t capacity) {
-    void *const block = std::aligned_alloc(alignment, capacity);
-#ifdef MADV_HUGEPAGE
-    if (block && capacity >= large) {
-        constexpr size_t page = 4096; // where pages are larger, the advice is refused
-        const size_t before = (page - reinterpret_cast<uintptr_t>(block) % page) % page;
-        madvise(static_cast<char *>(block) + before, capacity - before, MADV_HUGEPAGE); // it may fail
-    }
-#endif
-    return static_cast<Header *>(block);
-}
-
 } // namespace
 
 static void count(KernelContext &kernel, int64_t bytes) {
@@ -129,7 +111,7 @@ void *scratch_allocate(KernelContext &kernel, size_t bytes) {
         block = static_cast<Header *>(kernel.context->allocate(capacity, kernel.context->user));
         origin = Origin::callback;
     } else if (!block && !(block = pool.take(capacity))) {
-        block = new_block(capacity);
+        block = static_cast<Header *>(new_block(capacity));
         if (block)
             block->capacity = capacity;
     }

@@ -426,6 +426,27 @@ static void states(void) {
     EXPECT_REFUSED(nitrix_semiring_matmul_finalize(s, NULL, out, "euclidean", NULL), NITRIX_ERROR_TYPE, "relaxed");
 }
 
+static void memory(void) {
+    enum { N = 600 }; /* more than a megabyte: kept */
+    float *first = NULL;
+    for (int again = 0; again < 2; ++again) {
+        float *a = nitrix_allocate(sizeof *a * N * N), *c = nitrix_allocate(sizeof *c * N * N);
+        array a_array, b_array, c_array;
+        EXPECT(a != NULL && c != NULL && (uintptr_t)a % 64 == 0 && (uintptr_t)c % 64 == 0);
+        EXPECT(nitrix_allocated_size(a) >= sizeof *a * N * N);
+        EXPECT(!again || a == first || c == first);
+        fill(a, (size_t)N * N, 3);
+        EXPECT_OK(nitrix_semiring_matmul(matrix(&a_array, a, N, N), matrix(&b_array, a, N, N),
+                                         matrix(&c_array, c, N, N), "real", NULL));
+        EXPECT(c[N * N - 1] == expected("real", a + N * (N - 1), a + N - 1, N, 1, N));
+        first = a;
+        nitrix_release(c);
+        nitrix_release(a);
+    }
+    nitrix_release(NULL);
+    EXPECT(nitrix_allocate(SIZE_MAX) == NULL);
+}
+
 int main(void) {
     EXPECT(strcmp(nitrix_last_error(), "") == 0);
     EXPECT(strcmp(nitrix_last_variant(), "") == 0);
@@ -438,6 +459,7 @@ int main(void) {
     texts();
     refusals();
     states();
+    memory();
     printf(failures == 0 ? "c_abi_test: all as the contract says\n" : "c_abi_test: %d expectations failed\n", failures);
     return failures < 125 ? failures : 125;
 }

@@ -7,6 +7,7 @@ instead.
 
 from nitrix import semiring, sparse
 from nitrix._asking import counters, explain, info, last_variant, workspace_size
+from nitrix._memory import empty
 from nitrix._ops import VERSION as __version__
 from nitrix.errors import NitrixBackendFallback, NitrixFallbackError, NitrixVerifyError
 
@@ -16,6 +17,7 @@ __all__ = [
     "NitrixVerifyError",
     "__version__",
     "counters",
+    "empty",
     "explain",
     "info",
     "last_variant",

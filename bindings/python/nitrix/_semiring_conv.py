@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nitrix._kinds import Array, SupportsDLPack
+from nitrix._memory import empty
 from nitrix._ops import FUNCTIONS, OPS
 from nitrix.semiring import REAL, Semiring, algebra_name
 
@@ -106,7 +107,7 @@ def _channels_innermost(x: np.ndarray, k: Any, attributes: tuple[Any, ...]) -> n
     shape = OPS["semiring_conv"].output_shape((x, k), attributes)
     if len(shape) != x.ndim or shape[-1] != 1:
         return None
-    return np.moveaxis(np.empty((*shape[:axis], *shape[axis + 1 :], shape[axis]), x.dtype), -1, axis)
+    return np.moveaxis(empty((*shape[:axis], *shape[axis + 1 :], shape[axis]), x.dtype), -1, axis)
 
 
 _convolve_back: Callable[..., Any] = OPS["semiring_conv_vjp"].call

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nitrix._kinds import Array, SupportsDLPack, as_kind_of
+from nitrix._memory import empty
 from nitrix._ops import FUNCTIONS, OPS
 from nitrix.semiring import REAL, Semiring, algebra_name
 
@@ -80,7 +81,7 @@ _rmatvec: Callable[..., Any] = OPS["semiring_ell_rmatvec"].call
 
 def _empty(like: Any, shape: tuple[int, ...]) -> np.ndarray:
     """A new array of the dtype of an array of any library."""
-    return np.empty(shape, like.dtype if isinstance(like, np.ndarray) else np.from_dlpack(like).dtype)
+    return empty(shape, like.dtype if isinstance(like, np.ndarray) else np.from_dlpack(like).dtype)
 
 
 def semiring_ell_rmatvec(

@@ -2,12 +2,16 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+#define NPY_TARGET_VERSION NPY_1_22_API_VERSION // handlers of memory
 #include <numpy/arrayobject.h>
 
 #include "errors.h"
+#include "nitrix/nitrix.h"
 
 namespace nitrix::python {
 
@@ -212,6 +216,54 @@ void ArrayList::append_missing() {
     tensors_[size_++] = nullptr;
 }
 
+namespace {
+
+// NumPy's view of nitrix_allocate (NEP 49).
+void *allocate(void *, size_t bytes) { return nitrix_allocate(bytes); }
+
+void *allocate_zeros(void *, size_t n, size_t size) {
+    void *const memory = size && n > SIZE_MAX / size ? nullptr : nitrix_allocate(n * size);
+    return memory ? std::memset(memory, 0, n * size) : nullptr;
+}
+
+void release(void *, void *memory, size_t) { nitrix_release(memory); }
+
+void *reallocate(void *, void *memory, size_t bytes) {
+    void *const moved = nitrix_allocate(bytes);
+    if (moved && memory) {
+        std::memcpy(moved, memory, std::min(bytes, nitrix_allocated_size(memory)));
+        nitrix_release(memory);
+    }
+    return moved;
+}
+
+PyDataMem_Handler memory_handler = {"nitrix", 1, {nullptr, allocate, allocate_zeros, reallocate, release}};
+
+// Arrays that NumPy makes while it lives have their memory from nitrix_allocate.
+class OwnMemory {
+public:
+    OwnMemory() {
+        const nb::object own = nb::steal(PyCapsule_New(&memory_handler, "mem_handler", nullptr));
+        before_ = own.is_valid() ? PyDataMem_SetHandler(own.ptr()) : nullptr;
+        if (!before_)
+            throw nb::python_error();
+    }
+    ~OwnMemory() {
+        PyObject *const own = PyDataMem_SetHandler(before_);
+        if (!own)
+            PyErr_Clear();
+        Py_XDECREF(own);
+        Py_DECREF(before_);
+    }
+    OwnMemory(const OwnMemory &) = delete;
+    OwnMemory &operator=(const OwnMemory &) = delete;
+
+private:
+    PyObject *before_;
+};
+
+} // namespace
+
 nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, const std::string &op) {
     int type = NPY_NOTYPE;
     for (const NamedDtype &named : named_dtypes)
@@ -221,8 +273,31 @@ nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, con
         raise(PyExc_TypeError, op, ": NumPy has no dtype ", dtype_name(dtype), " for the result: pass out=");
     if (ndim > NPY_MAXDIMS)
         raise(PyExc_ValueError, op, ": the result has ", ndim, " dimensions; NumPy takes at most ", NPY_MAXDIMS);
+    constexpr int64_t large = 1 << 20; // what nitrix_release keeps
+    int64_t bytes = dtype.bits / 8;
+    for (int d = 0; d < ndim && bytes < large; ++d)
+        bytes *= std::clamp<int64_t>(shape[d], 1, large);
+    std::optional<OwnMemory> memory;
+    if (bytes >= large)
+        memory.emplace();
     // EMPTY only reads its shape.
     PyObject *array = PyArray_EMPTY(ndim, const_cast<npy_intp *>(reinterpret_cast<const npy_intp *>(shape)), type, 0);
+    if (!array)
+        throw nb::python_error();
+    return nb::steal(array);
+}
+
+nb::object empty(nb::handle shape, nb::handle dtype) {
+    PyArray_Dims dims{};
+    PyArray_Descr *descriptor = nullptr;
+    if (!PyArray_IntpConverter(shape.ptr(), &dims))
+        throw nb::python_error();
+    PyObject *array = nullptr;
+    if (PyArray_DescrConverter(dtype.ptr(), &descriptor)) {
+        const OwnMemory memory;
+        array = PyArray_Empty(dims.len, dims.ptr, descriptor, 0);
+    }
+    PyDimMem_FREE(dims.ptr);
     if (!array)
         throw nb::python_error();
     return nb::steal(array);

@@ -57,8 +57,11 @@ void import_numpy();
 
 bool is_numpy_array(PyObject *object);
 
-// A new row-major NumPy array of uninitialised memory.
+// A new row-major NumPy array of uninitialised memory: of a megabyte or more, nitrix_allocate's.
 nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, const std::string &op);
+
+// numpy.empty, always in nitrix_allocate's memory.
+nb::object empty(nb::handle shape, nb::handle dtype);
 
 // A NumPy array over `tensor`'s memory, which `owner` keeps alive: row-major, not to be written.
 nb::object view_numpy_array(const DLTensor &tensor, nb::handle owner);

@@ -40,6 +40,7 @@ NB_MODULE(_nitrix, m) {
         .def_prop_ro("name", &Op::name)
         .def_prop_ro("attributes", &Op::attributes);
 
+    m.def("empty", &nitrix::python::empty, "shape"_a, "dtype"_a);
     m.def("make_structure", &nitrix::python::make_structure, "indices"_a, "n_cols"_a);
     m.def("make_ragged_structure", &nitrix::python::make_ragged_structure, "indices"_a, "counts"_a, "buckets"_a.none(),
           "n_cols"_a);

@@ -129,6 +129,20 @@ typedef struct nitrix_options {
 #define NITRIX_OPTIONS_INIT {sizeof(nitrix_options), NULL, NULL, NULL, NITRIX_MODE_DEFAULT, 0, 0, NULL, NULL, 0}
 /* clang-format on */
 
+/* ---- Memory for arrays ------------------------------------------------------------------------------------------ */
+
+/* Any memory will do for the arrays of a call. This begins at a line of the cache, so that kernels can store large
+ * results past the caches; of 4 MB and more large pages are asked for; and what is released from 1 MB on is kept for
+ * the next of about its size, NITRIX_KEPT_MEMORY bytes of it at most (256 MB; 0: none), the latest: fresh pages can
+ * take as long as the kernel that writes them. From any thread. Not initialised. NULL: there is not so much memory. */
+NITRIX_API void *nitrix_allocate(size_t bytes);
+
+/* How many bytes such memory has: as many as were asked for, or a few more. */
+NITRIX_API size_t nitrix_allocated_size(const void *memory);
+
+/* Of nitrix_allocate alone. NULL is ignored. */
+NITRIX_API void nitrix_release(void *memory);
+
 /* ---- Index structures ------------------------------------------------------------------------------------------ */
 
 /* The columns of a sparse matrix in ELL form, checked once: ops that are given nitrix_structure_indices() as their

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nitrix._memory import empty
 from nitrix.semiring import (
     REAL,
     SEMIRINGS,
@@ -118,7 +119,7 @@ def _layers(mlp: EdgeMLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     weight, bias = _first_layer(mlp, x)
     # One product for both, of which each is a view.
     d, h = x.shape[-1], weight.shape[1]
-    both = np.empty((*x.shape[:-1], 2 * h), x.dtype)
+    both = empty((*x.shape[:-1], 2 * h), x.dtype)
     rows, results = x.reshape(-1, d), both.reshape(-1, 2 * h)
     factored = np.concatenate([weight[:d] - weight[d:], weight[d:]], axis=1)
     semiring_matmul(rows, factored, out=results)
@@ -211,7 +212,7 @@ def semiring_ell_edge_aggregate(
 
 def _output(out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if out is None:
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else repr(type(out))
         raise ValueError(f"semiring_ell_edge_aggregate: out is {got}, must be {dtype} of shape {shape}")

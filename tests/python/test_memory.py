@@ -1,0 +1,150 @@
+"""Memory for results: where it begins, that it is given again, and what is stored past the caches into it."""
+
+import pickle
+
+import numpy as np
+import pytest
+from processes import output_of
+
+import nitrix
+from nitrix.semiring import semiring_ell_matmul, semiring_ell_matmul_vjp, semiring_matmul
+from nitrix.sparse import ELL
+
+handler = np._core.multiarray.get_handler_name
+
+
+@pytest.mark.parametrize("shape", [(), 0, 1, 5, (3, 0), (2, 3, 4), (1 << 20,)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", np.float64, bool, "int32", np.dtype("float16")], ids=str)
+def test_empty_is_numpys_array(shape, dtype):
+    x, like = nitrix.empty(shape, dtype), np.empty(shape, dtype)
+    assert type(x) is np.ndarray and x.shape == like.shape and x.dtype == like.dtype and x.strides == like.strides
+    assert x.flags.owndata and x.flags.writeable and x.flags.c_contiguous
+    assert x.ctypes.data % 64 == 0 and handler(x) == "nitrix"
+    x[...] = 1
+    assert (x == 1).all()
+    assert (pickle.loads(pickle.dumps(x)) == 1).all() and (x.copy() == 1).all()
+    assert handler(np.empty(3)) == "default_allocator"
+
+
+def test_empty_is_float32_by_default():
+    assert nitrix.empty((2, 2)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "error"), [(-1, "f4", ValueError), ((2, "x"), "f4", TypeError), (3, "nope", TypeError),
+                                  ((1 << 62, 8), "f4", ValueError), ((1 << 44,), "f8", MemoryError)],
+    ids=str,
+)  # fmt: skip
+def test_empty_refuses_what_numpy_refuses(shape, dtype, error):
+    with pytest.raises(error):
+        nitrix.empty(shape, dtype)
+    assert handler(np.empty(3)) == "default_allocator"
+
+
+def test_an_array_can_grow_and_shrink():
+    x = nitrix.empty(300_000)
+    x[:] = np.arange(300_000)
+    x.resize(600_000, refcheck=False)
+    assert (x[:300_000] == np.arange(300_000)).all() and not x[300_000:].any()
+    x.resize(10, refcheck=False)
+    assert (x == np.arange(10)).all()
+
+
+def test_memory_is_given_again():
+    first = nitrix.empty(3_000_001)
+    place = first.ctypes.data
+    del first
+    assert nitrix.empty(3_000_000).ctypes.data == place
+
+
+def test_large_results_have_it():
+    a = np.ones((512, 512), np.float32)
+    c = semiring_matmul(a, a)
+    assert c.flags.owndata and c.ctypes.data % 64 == 0 and handler(c) == "nitrix"
+    assert handler(semiring_matmul(a[:8], a)) == "default_allocator"
+    place = c.ctypes.data
+    del c
+    again = semiring_matmul(a, a)
+    assert again.ctypes.data == place and (again == 512).all()
+
+
+def test_how_much_is_kept_can_be_said():
+    code = """
+import nitrix, numpy as np
+resident = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096
+nitrix.semiring.semiring_matmul(*[np.ones((4, 4))] * 2)
+x = nitrix.empty(100_000_000 // 4); x[:] = 1
+with_it = resident()
+del x
+print(with_it - resident() > 90_000_000)
+"""
+    assert output_of(code, {"NITRIX_KEPT_MEMORY": "0"}).split() == ["True"]
+    assert output_of(code, {"NITRIX_KEPT_MEMORY": "99999999"}).split() == ["True"]
+    assert output_of(code, {"NITRIX_KEPT_MEMORY": ""}).split() == ["False"]
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "1e9", "99999999999999999999"])
+def test_a_wrong_amount_is_an_error(value):
+    code = """
+import nitrix, numpy as np
+try:
+    nitrix.semiring.semiring_matmul(*[np.ones((4, 4))] * 2)
+except ValueError as error:
+    print(error)
+"""
+    said = output_of(code, {"NITRIX_KEPT_MEMORY": value})
+    assert "NITRIX_KEPT_MEMORY" in said and f"'{value}'" in said and "must be a number from 0 to" in said
+
+
+def behind_a_line(shape, dtype, offset):
+    """Memory that begins so many bytes behind a line of the cache."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 128, np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
+def same_bits(x, y):
+    return np.array_equal(x.view(np.uint8), y.view(np.uint8))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "euclidean"])
+@pytest.mark.parametrize(
+    ("lead", "rows", "columns", "dtype"),
+    [((), 131_075, 64, "f4"), ((), 66_001, 128, "f4"), ((3,), 22_000, 64, "f8"), ((), 43_691, 192, "f4"),
+     ((), 300_001, 48, "f4"), ((2,), 33_003, 80, "f8")],
+    ids=str,
+)  # fmt: skip
+def test_rows_past_the_caches_are_the_same(lead, rows, columns, dtype, semiring, threads):
+    """32 MB and more where a line begins: rows that are and are not whole lines, in batches, on threads."""
+    rng = np.random.default_rng(rows)
+    indices = np.clip(np.arange(rows)[:, None] + rng.integers(-50, 50, (rows, 3)), -1, rows - 1).astype(np.int32)
+    ell = ELL(rng.standard_normal((*lead, rows, 3)).astype(dtype), np.broadcast_to(indices, (*lead, rows, 3)), rows)
+    b = rng.standard_normal((*lead, rows, columns)).astype(dtype)
+    shape, options = (*lead, rows, columns), {"semiring": semiring, "threads": threads}
+    past, beside = nitrix.empty(shape, dtype), behind_a_line(shape, dtype, 16)
+    assert past.nbytes >= 32 << 20
+    past[:], beside[:] = np.nan, np.nan
+    semiring_ell_matmul(ell.values, ell.indices, b, out=past, **options)
+    semiring_ell_matmul(ell.values, ell.indices, b, out=beside, **options)
+    assert same_bits(past, beside)
+    wide = nitrix.empty((*lead, rows, columns + 16), dtype)  # rows that lie apart
+    wide[:] = 7
+    semiring_ell_matmul(ell.values, ell.indices, b, out=wide[..., :columns], **options)
+    assert same_bits(np.ascontiguousarray(wide[..., :columns]), past) and (wide[..., columns:] == 7).all()
+
+
+@pytest.mark.parametrize("semiring", ["real", "tropical_min_plus"])
+def test_gradients_past_the_caches_are_the_same(semiring):
+    rows, columns = 131_080, 64
+    rng = np.random.default_rng(3)
+    indices = np.clip(np.arange(rows)[:, None] + rng.integers(-50, 50, (rows, 3)), -1, rows - 1).astype(np.int32)
+    ell = ELL(rng.standard_normal((rows, 3)).astype("f4"), indices, rows)
+    b, dc = rng.standard_normal((2, rows, columns)).astype("f4")
+    c = semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring)
+    past, beside = nitrix.empty(b.shape), behind_a_line(b.shape, "f4", 16)
+    for db in (past, beside):
+        out = (np.empty_like(ell.values), db)
+        semiring_ell_matmul_vjp(ell.values, ell.indices, b, c, dc, semiring=semiring, out=out)
+    assert same_bits(past, beside)
