@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <mutex>
 
+#include "past_caches.h"
 #include "scratch.h"
 
 #if defined(__x86_64__)
@@ -93,6 +94,7 @@ struct Loop {
             for (; i < to && !result; ++i)
                 if (const int status = task(user_context, min + i, closure))
                     result = status;
+        end_stores_past_caches();
         comes_before(&end);
     }
 };
@@ -103,10 +105,12 @@ static int parallel_loop(void *user_context, halide_task_t task, int min, int si
     // As many workers as threads: the scratch memory that a call may hold is counted by them.
     const int threads = is_forked_child() && !kernel.context->parallel_for ? 1 : kernel.threads;
     if (threads <= 1 || size <= 1) { // in this thread's mode, which is set for the whole call
-        for (int i = min; i < min + size; ++i)
-            if (const int status = task(user_context, i, closure))
-                return status;
-        return 0;
+        int status = 0;
+        for (int i = min; i < min + size && !status; ++i)
+            status = task(user_context, i, closure);
+        if (size > 1) // a result that is stored past the caches is large
+            end_stores_past_caches();
+        return status;
     }
     Loop loop{task, closure, min, size, std::min(size, threads), user_context};
     if (kernel.context->parallel_for) {

@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include "generators/core/gather_product.h"
+#include "generators/core/own_lowering.h"
 #include "generators/core/prefetch.h"
 
 namespace nitrix {
@@ -107,30 +108,52 @@ Expr prefetch_named_by_row(const Dense &dense, const Entries &indices, const Exp
                     lines > 0 && indices.dim(0).stride() == 1);
 }
 
-// And for row `row` of another array, in one call: what is in vector registers does not outlast a second one.
-template <typename Dense, typename Entries, typename Other>
+// A row of an array and how many lines of it to ask for.
+struct Beside {
+    Expr address, lines;
+};
+
+template <typename Dense> Beside row_of(const Dense &dense, const Expr &row, const Expr &batch) {
+    return {address(dense, 0, row, batch), lines_of_row(dense, batch)};
+}
+
+// Whether the rows of a result, a unit stride inside, are stored past the caches (runtime/past_caches.cpp).
+template <typename Out> Expr passes_caches(const family::GatherProduct &f, const Out &out) {
+    if (!f.past_caches)
+        return Halide::Internal::const_false();
+    const Expr bytes = Halide::cast<int64_t>(out.dim(0).extent() * out.type().bytes()), items = out.dim(2).extent();
+    return decided_by("past_caches", {address(out, 0, 0, 0), bytes, byte_offset(out, 0, 1, 0), out.dim(1).extent(),
+                                      byte_offset(out, 0, 0, 1), items, family::GatherProduct::least_past_caches});
+}
+
+// That of a result: nothing is asked for where it is not read.
+template <typename Out> Beside result_row(const family::GatherProduct &f, const Out &out, const Expr &row) {
+    Beside result = row_of(out, row, f.batch);
+    result.lines = Halide::select(passes_caches(f, out), 0, result.lines);
+    return result;
+}
+
+// And for another row, in one call: what is in vector registers does not outlast a second one.
+template <typename Dense, typename Entries>
 Expr prefetch_named_and_row(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
-                            const Other &other, const Expr &row, const Expr &batch) {
-    const Expr lines = lines_of_row(other, batch);
-    return prefetch("nitrix_prefetch_rows",
-                    named_by(dense, indices, r, later, batch, address(other, 0, row, batch), lines),
-                    lines_of_row(dense, batch) > 0 || lines > 0);
+                            const Beside &other, const Expr &batch) {
+    return prefetch("nitrix_prefetch_rows", named_by(dense, indices, r, later, batch, other.address, other.lines),
+                    lines_of_row(dense, batch) > 0 || other.lines > 0);
 }
 
 // And for the values that row `later` of a plan names: they lie where the caller's rows do.
-template <typename Dense, typename Entries, typename Other, typename Values>
+template <typename Dense, typename Entries, typename Values>
 Expr prefetch_entries_and_row(const Dense &dense, const Entries &indices, const Expr &r, const Expr &later,
-                              const Other &other, const Expr &row, const Values &values, const Entries &slots,
-                              const Expr &batch) {
-    const Expr lines = lines_of_row(other, batch), some = lines_of_row(dense, batch) > 0;
-    std::vector<Expr> arguments = named_by(dense, indices, r, later, batch, address(other, 0, row, batch), lines);
+                              const Beside &other, const Values &values, const Entries &slots, const Expr &batch) {
+    const Expr some = lines_of_row(dense, batch) > 0;
+    std::vector<Expr> arguments = named_by(dense, indices, r, later, batch, other.address, other.lines);
     const Expr first =
         Halide::reinterpret<uint64_t>(pointer(values)) +
         Halide::cast<uint64_t>(Halide::cast<int64_t>(values.dim(1).stride()) * batch * values.type().bytes());
     const Expr entries = Halide::select(some, Halide::min(slots.dim(0).extent(), most_entries), 0);
     arguments.insert(arguments.end(),
                      {first, Halide::cast<int64_t>(values.type().bytes()), address(slots, 0, later, batch), entries});
-    return prefetch("nitrix_prefetch_entries", arguments, some || lines > 0);
+    return prefetch("nitrix_prefetch_entries", arguments, some || other.lines > 0);
 }
 
 // Asks memory for one row of `dense`, to be read or written: 0.
@@ -142,9 +165,22 @@ template <typename Dense> Expr prefetch_row(const Dense &dense, const Expr &row,
 // Stores the product's rows where they belong.
 template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &f, const Rows &rows, Out &out) {
     Halide::RDom r(0, rows.dim(0).extent(), "r");
-    const Expr row = Halide::unsafe_promise_clamped(rows(r, f.batch), 0, out.dim(1).extent() - 1);
+    const auto place = [&](const Expr &at) {
+        return Halide::unsafe_promise_clamped(rows(at, f.batch), 0, out.dim(1).extent() - 1);
+    };
+    if (f.past_caches) {
+        using Halide::Internal::Call;
+        const std::string store = "nitrix_store_past_caches_" + std::to_string(f.past_caches);
+        const Expr stored = Call::make(Halide::Int(32), store,
+                                       {address(out, 0, place(f.i), f.batch), address_of(f.product(0, f.i, f.batch)),
+                                        Halide::cast<int64_t>(out.dim(0).extent() * out.type().bytes())},
+                                       Call::Extern);
+        f.passes = passes_caches(f, out);
+        f.remains(f.i, f.batch) = branch(f.passes, stored, 1);
+        r.where(f.remains(r, f.batch) != 0);
+    }
     out(f.j, f.i, f.batch) = Halide::undef(out.type());
-    out(f.j, row, f.batch) = f.product(f.j, r, f.batch);
+    out(f.j, place(r), f.batch) = f.product(f.j, r, f.batch);
     f.out = f.product;
     f.scattered = out;
     f.scattered_rows = r;

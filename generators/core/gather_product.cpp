@@ -77,7 +77,9 @@ void GatherProduct::define() {
     // One block, even without entries, is a loop of one step, which a schedule can do away with.
     blocks = RDom(0, select(depth <= block, 1, (depth + block - 1) / block), "blocks");
     inside = RDom(0, block, "inside");
-    const Expr at = unsafe_promise_clamped(ko * block + inside, 0, depth - 1);
+    define_fetched();
+    const Expr asked = fetches() ? ko * block + inside + fetched(i, batch) : ko * block + inside;
+    const Expr at = unsafe_promise_clamped(asked, 0, depth - 1);
     inside.where(ko * block + inside < depth);
     inside.where(present(at));
     over_all = RDom(0, depth, "over_all");
@@ -107,11 +109,7 @@ void GatherProduct::define() {
         after.push_back(Halide::max(before[1], part[1]));
     merged(j, i, batch) = as_tuple(after);
 
-    define_fetched();
-    State all = state_of(merged, {j, i, batch});
-    if (fetches())
-        for (Expr &component : all)
-            component = select(fetched(i, batch) == 0, component, Internal::make_zero(component.type()));
+    const State all = state_of(merged, {j, i, batch});
     if (reduction) {
         product(j, i, batch) = all[0];
     } else if (algebra.bit_packed()) {

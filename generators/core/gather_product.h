@@ -80,6 +80,12 @@ public:
     Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are
     std::optional<Func> scattered; // stored one by one, wherever they belong, over
     RDom scattered_rows;
+    static constexpr int least_past_caches = 256; // bytes of such a row
+    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. What a call
+    // has stored (runtime/past_caches.cpp) does not remain to be.
+    int past_caches = 0;
+    Expr passes = Halide::Internal::const_false(); // whether this call's are
+    Func remains{"remains"};
     Expr b_contiguous;  // whether its columns have unit stride, as a condition
     Expr scratch_bytes; // set by the schedule, as a contraction's
     static Expr shape_threads() { return Contraction::shape_threads(); }

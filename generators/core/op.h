@@ -11,6 +11,7 @@
 #include "generators/core/gather_dot.h"
 #include "generators/core/gather_product.h"
 #include "generators/core/log_sum_exp.h"
+#include "generators/core/own_lowering.h"
 #include "generators/core/pointwise.h"
 #include "generators/core/refinement.h"
 #include "generators/core/stencil.h"
@@ -35,12 +36,19 @@ public:
     Param<std::string> facts{"facts", ""}; // file that receives what the registry needs to know of this variant
 
     void configure() { rounding() = rounding_mode; }
+    void schedule() { this->get_pipeline().add_custom_lowering_pass(new OwnLowering); }
 
 protected:
     const Algebra &algebra() const { return algebra_named(algebra_name); }
 
     // The vector lanes of the target for t.
     int lanes(Type t) const { return this->get_target().natural_vector_size(t); }
+
+    // The bytes of a vector, if they are more than every processor of the architecture has, else 0.
+    int wide_vector() const {
+        const int bytes = this->get_target().natural_vector_size(Halide::UInt(8));
+        return bytes > 16 ? bytes : 0;
+    }
 
     void schedule_with(family::Contraction &f) {
         f.shape_class = shape_class;

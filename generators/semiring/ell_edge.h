@@ -61,7 +61,7 @@ template <typename Edges> family::GatherProduct reduce_edges(const Algebra &alge
     f.rows = op.rows.dim(0).extent();
     f.row_bytes = columns * op.source.type().bytes();
     f.hints = {[&op, at, i](const Expr &r) {
-        return prefetch_named_and_row(op.source, op.indices, i, r, op.y, op.rows(r, at), at);
+        return prefetch_named_and_row(op.source, op.indices, i, r, row_of(op.y, op.rows(r, at), at), at);
     }};
     f.b_contiguous = op.source.dim(0).stride() == 1;
     return f;

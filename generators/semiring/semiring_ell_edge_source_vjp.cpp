@@ -33,9 +33,11 @@ public:
         f.row_bytes = columns * 3 * out.type().bytes();
         f.hints = {
             [&](const Expr &r) {
-                return prefetch_named_and_row(own, indices, f.i, r, source, rows(r, f.batch), f.batch);
+                return prefetch_named_and_row(own, indices, f.i, r, row_of(source, rows(r, f.batch), f.batch), f.batch);
             },
-            [&](const Expr &r) { return prefetch_named_and_row(y, indices, f.i, r, out, rows(r, f.batch), f.batch); },
+            [&](const Expr &r) {
+                return prefetch_named_and_row(y, indices, f.i, r, row_of(out, rows(r, f.batch), f.batch), f.batch);
+            },
             [&](const Expr &r) { return prefetch_named(dy, indices, f.i, r, f.batch); }};
         f.define();
         scatter_rows(f, rows, out);

@@ -35,7 +35,8 @@ public:
         f.rows = rows.dim(0).extent();
         f.row_bytes = columns * source.type().bytes();
         f.hints = {[&](const Expr &r) {
-                       return prefetch_named_and_row(source, indices, f.i, r, own, rows(r, f.batch), f.batch);
+                       return prefetch_named_and_row(source, indices, f.i, r, row_of(own, rows(r, f.batch), f.batch),
+                                                     f.batch);
                    },
                    [&](const Expr &r) { return prefetch_row(y, rows(r, f.batch), f.batch); },
                    [&](const Expr &r) { return prefetch_row(slot, rows(r, f.batch), f.batch); }};

@@ -30,8 +30,10 @@ public:
         if (!algebra().bit_packed() && !algebra().lowering()) {
             f.rows = indices.dim(1).extent();
             f.row_bytes = columns * b.type().bytes();
+            f.past_caches = wide_vector();
             f.hints = {[&](const Expr &r) {
-                return prefetch_entries_and_row(b, indices, f.i, r, c, rows(r, f.batch), values, slots, f.batch);
+                return prefetch_entries_and_row(b, indices, f.i, r, result_row(f, c, rows(r, f.batch)), values, slots,
+                                                f.batch);
             }};
         }
         f.define();

@@ -40,8 +40,8 @@ public:
             f.rows = rows.dim(0).extent();
             f.row_bytes = columns * (dc.type().bytes() + winner.type().bytes());
             f.hints = {[&](const Expr &r) {
-                           return prefetch_entries_and_row(dc, indices, f.i, r, out, rows(r, f.batch), values, slots,
-                                                           f.batch);
+                           return prefetch_entries_and_row(dc, indices, f.i, r, row_of(out, rows(r, f.batch), f.batch),
+                                                           values, slots, f.batch);
                        },
                        [&](const Expr &r) { return prefetch_named(winner, indices, f.i, r, f.batch); }};
         }
