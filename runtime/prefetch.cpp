@@ -1,6 +1,7 @@
-// Called by kernels that gather rows: what they will read or write is asked of memory some rows ahead. Halide's own
-// prefetch passes the second-level cache by (prefetchnta), where a row waits for those of its neighbours that come
-// later. Called once a row: whatever does not change from row to row is an argument.
+// Called by kernels: what they will read or write is asked of memory ahead, by those that gather rows, by products a
+// tile or an item of a batch. Halide's own prefetch passes the second-level cache by (prefetchnta), where a row waits
+// for those of its neighbours that come later. Called once a row: whatever does not change from row to row is an
+// argument.
 #include "prefetch.h"
 
 namespace {
@@ -107,5 +108,26 @@ extern "C" int32_t nitrix_prefetch_tile(const char *first, int64_t row_bytes, in
     default:
         ask_for_tile(first, row_bytes, rows, lines);
     }
+    return 0;
+}
+
+// Whether memory is asked for the items of a batch, of so many bytes and so far apart (0: one for all): where the
+// caches do not hold all of them, but for small ones (of 1024 bytes: 1.5 times as long with requests; of 1152 0.7
+// times).
+extern "C" int32_t nitrix_whether_to_ask_for_items(int64_t a, int64_t b, int64_t c, int64_t a_apart, int64_t b_apart,
+                                                   int64_t c_apart, int32_t items) {
+    constexpr int64_t above = 1024, most = 64 << 10, large = 4 << 20;
+    const auto suits = [&](int64_t bytes, int64_t apart) {
+        return bytes > above && bytes <= most && (apart == 0 || (apart == bytes && bytes * items >= large));
+    };
+    return suits(a, a_apart) && suits(b, b_apart) && suits(c, c_apart);
+}
+
+// So many lines each of three arrays.
+extern "C" int32_t nitrix_prefetch_shares(const char *a, int32_t a_lines, const char *b, int32_t b_lines, const char *c,
+                                          int32_t c_lines) {
+    ask(a, a_lines);
+    ask(b, b_lines);
+    ask(c, c_lines);
     return 0;
 }

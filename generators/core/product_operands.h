@@ -5,6 +5,7 @@
 #include <Halide.h>
 
 #include "generators/core/contraction.h"
+#include "generators/core/own_lowering.h"
 #include "generators/core/prefetch.h"
 
 namespace nitrix {
@@ -58,6 +59,37 @@ template <typename Left> void ask_ahead(family::Contraction &f, const Left &left
     };
 }
 
+// Small products of a batch: a tile asks memory for its share of the item after the next (the next: 0.65 of the time
+// where that is 0.6, 16384 x 16^3 in float64; all of it in the first tile: 0.77).
+template <typename Left, typename Right>
+void ask_for_items(family::Contraction &f, const Left &left, const Right &right) {
+    std::vector<Expr> sizes, first, apart;
+    const auto add = [&](const auto &buffer) {
+        sizes.push_back(Halide::cast<int64_t>(buffer.dim(0).extent()) * buffer.dim(1).extent() * buffer.type().bytes());
+        apart.push_back(byte_offset(buffer, 0, 0, 1));
+        first.push_back(address(buffer, 0, 0, f.batch + 2));
+    };
+    add(left);
+    add(right);
+    const Halide::OutputImageParam out = f.c.output_buffers()[0];
+    add(out);
+    std::vector<Expr> arguments = sizes;
+    arguments.insert(arguments.end(), apart.begin(), apart.end());
+    arguments.push_back(out.dim(2).extent());
+    f.asks_for_items = decided_by("to_ask_for_items", arguments);
+    f.ask_for_items = [=, &f](const Expr &tile, const Expr &tiles) {
+        constexpr int line = 64;
+        std::vector<Expr> shares;
+        for (size_t i = 0; i < sizes.size(); ++i) {
+            const Expr lines = (Halide::cast<int32_t>(sizes[i]) + (line - 1)) / line,
+                       share = (lines + tiles - 1) / tiles;
+            shares.push_back(first[i] + Halide::cast<uint64_t>(tile * share * line));
+            shares.push_back(share);
+        }
+        return prefetch("nitrix_prefetch_shares", shares, f.asks_for_items);
+    };
+}
+
 // Where the operands are contiguous, and what a tile asks memory for.
 template <typename Left, typename Right>
 void note_layout(family::Contraction &f, const Left &left, const Right &right) {
@@ -66,6 +98,7 @@ void note_layout(family::Contraction &f, const Left &left, const Right &right) {
     f.b_contiguous_in_j = right.dim(0).stride() == 1;
     f.b_contiguous_in_k = right.dim(1).stride() == 1;
     ask_ahead(f, left);
+    ask_for_items(f, left, right);
 }
 
 // A third operand of the shape of the result.

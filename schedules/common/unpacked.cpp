@@ -66,6 +66,11 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
     }
     registers.hold(s.partial.compute_at(reduced_at), {f.jo, f.io, f.ko, f.batch});
     registers.compute(s.partial.update(), {s.inside});
+    if (s.ahead.defined()) {
+        s.ahead.compute_at(reduced_at);
+        for (const Var &point : {f.jo, f.io, f.ko, f.batch})
+            s.ahead.bound_extent(point, 1);
+    }
     if (s.row_nan.defined()) {
         s.row_nan.bound(f.ii, 0, s.tile.rows).bound_extent(f.io, 1).bound_extent(f.batch, 1).compute_at(f.c, tile);
         s.row_nan.unroll(f.ii).update().reorder(f.ii, s.nan_k).unroll(f.ii).partition(s.nan_k, Partition::Never);
@@ -80,8 +85,11 @@ static void multiply(family::Contraction &f, family::ContractionSmall &s, int la
         s.column_nan.update().reorder(f.ji, s.nan_k).partition(s.nan_k, Partition::Never);
         columns(s.column_nan.update());
     }
-    if (vector > 1)
+    if (vector > 1) {
+        if (s.ahead.defined()) // a branch in each tile is a tenth of an item's time
+            c.specialize(f.b_contiguous_in_j && !f.asks_for_items);
         c.specialize(f.b_contiguous_in_j);
+    }
 }
 
 void unpacked_form(family::Contraction &f, const std::vector<family::SmallTile> &tiles, int lanes) {

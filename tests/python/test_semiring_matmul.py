@@ -118,6 +118,25 @@ def test_a_large_product_has_the_bits_of_its_parts(transposed, dtype, semiring):
         np.testing.assert_array_equal(whole[part], semiring_matmul(A[part], B, semiring=semiring))
 
 
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus"])
+@dtype
+@pytest.mark.parametrize("shape", [(24, 24, 24), (33, 20, 17), (100, 40, 64)], ids=str)
+def test_a_large_batch_of_small_products_has_the_bits_of_each(shape, dtype, semiring):
+    """Of 4 MiB and more: tiles ask memory for items that come later, or do not, beyond the end."""
+    m, k, n = shape
+    items = 5_000_000 // (min(m * k, k * n, m * n) * np.dtype(dtype).itemsize)
+    A, B = random((items, m, k), dtype), random((items, k, n), dtype, 1)
+    some = [0, 1, items // 2, items - 2, items - 1]
+    apart = np.zeros((items, m, k + 1), dtype)[..., :k]
+    apart[:] = A
+    for a, b in ((A, B), (A, B[:1]), (A[:1], B), (apart, B), (A, np.broadcast_to(B[0], B.shape))):
+        whole = semiring_matmul(a, b, semiring=semiring)
+        for i in some:
+            one = semiring_matmul(a[min(i, len(a) - 1)], b[min(i, len(b) - 1)], semiring=semiring)
+            np.testing.assert_array_equal(whole[i], one)
+        np.testing.assert_array_equal(semiring_matmul(a, b, semiring=semiring, threads=2), whole)
+
+
 @algebra
 @dtype
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 7])
