@@ -105,7 +105,7 @@ size_t kept_memory() { return kept.bytes(); }
 extern "C" void *nitrix_allocate(size_t bytes) {
     using namespace nitrix;
     constexpr size_t grain = 4096;
-    if (bytes > SIZE_MAX - 2 * grain)
+    if (bytes > SIZE_MAX / 4) // more than an address space has
         return nullptr;
     const bool small = bytes < Kept::smallest;
     const size_t unit = small ? line_alignment : grain;
