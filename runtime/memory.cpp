@@ -55,7 +55,7 @@ public:
     // False: it is not kept. The oldest make room.
     bool give(Header *block) {
         const size_t limit = environment().kept_memory;
-        if (block->capacity < smallest || block->capacity > limit)
+        if (block->capacity < NITRIX_LEAST_KEPT || block->capacity > limit)
             return false;
         const std::unique_lock<std::mutex> guard(lock_, std::try_to_lock);
         if (!guard)
@@ -71,8 +71,6 @@ public:
         const std::lock_guard<std::mutex> guard(lock_);
         return bytes_;
     }
-
-    static constexpr size_t smallest = 1 << 20;
 
 private:
     static bool fits(size_t has, size_t needs) { return has >= needs && has - needs <= needs / 4; }
@@ -107,7 +105,7 @@ extern "C" void *nitrix_allocate(size_t bytes) {
     constexpr size_t grain = 4096;
     if (bytes > SIZE_MAX / 4) // more than an address space has
         return nullptr;
-    const bool small = bytes < Kept::smallest;
+    const bool small = bytes < NITRIX_LEAST_KEPT;
     const size_t unit = small ? line_alignment : grain;
     const size_t capacity = (bytes + sizeof(Header) + unit - 1) / unit * unit;
     Header *block = small ? nullptr : kept.take(capacity);

@@ -273,7 +273,7 @@ nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, con
         raise(PyExc_TypeError, op, ": NumPy has no dtype ", dtype_name(dtype), " for the result: pass out=");
     if (ndim > NPY_MAXDIMS)
         raise(PyExc_ValueError, op, ": the result has ", ndim, " dimensions; NumPy takes at most ", NPY_MAXDIMS);
-    constexpr int64_t large = 1 << 20; // what nitrix_release keeps
+    constexpr int64_t large = NITRIX_LEAST_KEPT;
     int64_t bytes = dtype.bits / 8;
     for (int d = 0; d < ndim && bytes < large; ++d)
         bytes *= std::clamp<int64_t>(shape[d], 1, large);

@@ -136,6 +136,7 @@ typedef struct nitrix_options {
  * the next of about its size, NITRIX_KEPT_MEMORY bytes of it at most (256 MB; 0: none), the latest: fresh pages can
  * take as long as the kernel that writes them. From any thread. Not initialised. NULL: there is not so much memory. */
 NITRIX_API void *nitrix_allocate(size_t bytes);
+#define NITRIX_LEAST_KEPT ((size_t)1 << 20) /* bytes: smaller memory malloc keeps by itself */
 
 /* How many bytes such memory has: as many as were asked for, or a few more. */
 NITRIX_API size_t nitrix_allocated_size(const void *memory);
