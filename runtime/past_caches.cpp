@@ -6,14 +6,13 @@
 #include <cstdint>
 
 // Rows of so many bytes that lie so far apart, and items of them. They are stored past the caches where they are whole
-// lines, which takes 0.7 to 0.9 of a product's time, but for what a third-level cache may hold for whoever reads it
-// next.
+// lines and the kernel asks memory for what they are made of, which takes 0.7 to 0.9 of a product's time, but for what
+// a third-level cache may hold for whoever reads it next.
 extern "C" int32_t nitrix_whether_past_caches(const char *first, int64_t row, int64_t apart, int32_t rows,
-                                              int64_t items_apart, int32_t items, int32_t least) {
+                                              int32_t items, int32_t least, int32_t asks) {
     constexpr int64_t line = 64, large = 32 << 20;
-    const int64_t begins = static_cast<int64_t>(reinterpret_cast<uintptr_t>(first)) | row | (rows > 1 ? apart : 0) |
-                           (items > 1 ? items_apart : 0);
-    return begins % line == 0 && row >= least && row * rows * items >= large;
+    const int64_t begins = static_cast<int64_t>(reinterpret_cast<uintptr_t>(first)) | row | (rows > 1 ? apart : 0);
+    return asks && items == 1 && begins % line == 0 && row >= least && row * rows >= large;
 }
 
 #ifdef __x86_64__

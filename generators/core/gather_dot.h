@@ -27,7 +27,7 @@ public:
 
     void define(const Step &step);
 
-    // If given, what asks memory for all that a later row names: a call of value 0, as GatherProduct's. `depth`:
+    // If given, what asks memory for all that a later row names: an expression of value 0, as GatherProduct's. `depth`:
     // entries of a row.
     std::function<Halide::Expr(Halide::Expr later)> hint;
     Expr rows, depth;

@@ -65,10 +65,10 @@ static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state
 void GatherProduct::define_fetched() {
     if (!fetches())
         return;
-    const Expr later = row_ahead(i, rows, cast<int64_t>(row_bytes) * depth);
+    const Expr later = row_ahead(i, rows, asked_bytes);
     Expr asked = 0;
     for (const auto &hint : hints)
-        asked = asked | hint(later);
+        asked = asked | hint(*this, later);
     fetched(i, batch) = asked;
 }
 

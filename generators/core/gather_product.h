@@ -47,10 +47,10 @@ public:
     Expr source(const Expr &k) const;
 
     // If given, what a later row will need is asked of memory ahead of it, since the processor cannot guess where an
-    // index leads: calls of value 0 (runtime/prefetch.cpp). `rows`: of the structure.
-    std::vector<std::function<Expr(Expr row)>> hints;
+    // index leads: expressions of value 0 (prefetch.h). `rows`: of the structure.
+    std::vector<std::function<Expr(const GatherProduct &f, const Expr &row)>> hints;
     Expr rows;
-    Expr row_bytes; // that one entry names
+    Expr asked_bytes; // of what entries name, for a row
 
     // If given, own->c(j, i, batch) is what row i adds to its edges, a product of its own in the order of
     // semiring_matmul: made for rows_of_own rows at a time before their edges are met, and for columns that own_step
@@ -85,6 +85,7 @@ public:
     // has stored (runtime/past_caches.cpp) does not remain to be.
     int past_caches = 0;
     Expr passes = Halide::Internal::const_false(); // whether this call's are
+    Expr one_item;                                 // which such a call has: known, it takes 0.98 of the time
     Func remains{"remains"};
     Expr b_contiguous;  // whether its columns have unit stride, as a condition
     Expr scratch_bytes; // set by the schedule, as a contraction's

@@ -1,8 +1,11 @@
-// Requests to memory in a kernel, as expressions of value 0 (runtime/prefetch.cpp).
+// Requests to memory in a kernel, as expressions of value 0: own_lowering.h makes them statements. They never fault,
+// wherever they point. (Halide's own prefetch passes the second-level cache by, prefetchnta, where a row waits for
+// those of its neighbours that come later.)
 #pragma once
 
 #include <Halide.h>
 
+#include <string>
 #include <vector>
 
 #include "generators/core/branch.h"
@@ -27,10 +30,45 @@ template <typename Buffer> Expr address(const Buffer &buffer, const Expr &j, con
     return Halide::reinterpret<uint64_t>(pointer(buffer)) + Halide::cast<uint64_t>(byte_offset(buffer, j, i, batch));
 }
 
-// A call of runtime/prefetch.cpp, where it has anything to ask for: 0.
-inline Expr prefetch(const char *function, const std::vector<Expr> &arguments, const Expr &worthwhile) {
+constexpr int line_bytes = 64;
+
+// So many lines of memory, and one more where that is 1.
+struct Lines {
+    Expr whole, more = 0;
+
+    static Lines of(const Expr &bytes) { return {(bytes + (line_bytes - 1)) / line_bytes}; }
+};
+
+// The kinds of requests, by the names that calls of them have.
+namespace ask {
+
+inline constexpr const char *rows = "nitrix_ask_rows";       // first, apart, count, lines
+inline constexpr const char *named = "nitrix_ask_named";     // first, apart, names, count, lines
+inline constexpr const char *entries = "nitrix_ask_entries"; // first, apart, names, count
+
+} // namespace ask
+
+// The lines of `count` rows that begin at `first` and are so many bytes apart.
+inline Expr ask_for_rows(const Expr &first, const Expr &apart, const Expr &count, const Lines &lines) {
     using Halide::Internal::Call;
-    return branch(worthwhile, Call::make(Halide::Int(32), function, arguments, Call::Extern), 0);
+    return Call::make(Halide::Int(32), ask::rows, {first, apart, count, lines.whole, lines.more}, Call::Extern);
+}
+
+inline Expr ask_for_row(const Expr &first, const Lines &lines) {
+    return ask_for_rows(first, Halide::Internal::make_const(Halide::Int(64), 0), 1, lines);
+}
+
+// Those of the rows whose numbers, int32, are at the address `names`; negative ones are none.
+inline Expr ask_for_named(const Expr &first, const Expr &apart, const Expr &names, const Expr &count,
+                          const Lines &lines) {
+    using Halide::Internal::Call;
+    return Call::make(Halide::Int(32), ask::named, {first, apart, names, count, lines.whole, lines.more}, Call::Extern);
+}
+
+// Elements so named, one or more: the first and the last where all of them lie side by side.
+inline Expr ask_for_entries(const Expr &first, const Expr &apart, const Expr &names, const Expr &count) {
+    using Halide::Internal::Call;
+    return Call::make(Halide::Int(32), ask::entries, {first, apart, names, count}, Call::Extern);
 }
 
 } // namespace nitrix

@@ -34,7 +34,6 @@ template <typename Buffer, typename Out> void constrain_like(const Buffer &buffe
 // 1024^3 0.96 to 0.98 where other arrays were used in between and 1.01 where none were.
 template <typename Left> void ask_ahead(family::Contraction &f, const Left &left) {
     f.ask_ahead = [&f, &left](const family::ContractionPanel &p) {
-        constexpr int line = 64;
         const auto is_large = [](const auto &buffer) {
             Expr size = Halide::cast<int64_t>(buffer.type().bytes());
             for (int d = 0; d < 3; ++d)
@@ -46,15 +45,15 @@ template <typename Left> void ask_ahead(family::Contraction &f, const Left &left
         const Expr row = f.io * p.rows, below = row + p.rows, block = f.ko % blocks;
         const int steps = f.panel_depth / pieces;
         const Expr piece = f.ko / blocks * f.panel_depth + (f.jo * blocks + block) % pieces * steps;
-        Expr asked = prefetch("nitrix_prefetch_tile",
-                              {address(left, piece, below, f.batch), byte_offset(left, 0, 1, 0), rows_from(below),
-                               (steps * left.type().bytes() + line - 1) / line},
-                              f.a_contiguous_in_k && is_large(left));
+        const auto part = [&](const auto &buffer, const Expr &first_column, const Expr &first_row, int columns) {
+            return branch(is_large(buffer),
+                          ask_for_rows(address(buffer, first_column, first_row, f.batch), byte_offset(buffer, 0, 1, 0),
+                                       rows_from(first_row), Lines::of(columns * buffer.type().bytes())),
+                          0);
+        };
+        Expr asked = branch(f.a_contiguous_in_k, part(left, piece, below, steps), 0);
         for (const Halide::OutputImageParam &out : f.c.output_buffers())
-            asked = asked | prefetch("nitrix_prefetch_tile",
-                                     {address(out, f.jo * p.width, row, f.batch), byte_offset(out, 0, 1, 0),
-                                      rows_from(row), (p.width * out.type().bytes() + line - 1) / line},
-                                     block == 0 && is_large(out));
+            asked = asked | branch(block == 0, part(out, f.jo * p.width, row, p.width), 0);
         return asked;
     };
 }
@@ -78,15 +77,12 @@ void ask_for_items(family::Contraction &f, const Left &left, const Right &right)
     arguments.push_back(out.dim(2).extent());
     f.asks_for_items = decided_by("to_ask_for_items", arguments);
     f.ask_for_items = [=, &f](const Expr &tile, const Expr &tiles) {
-        constexpr int line = 64;
-        std::vector<Expr> shares;
+        Expr shares = 0;
         for (size_t i = 0; i < sizes.size(); ++i) {
-            const Expr lines = (Halide::cast<int32_t>(sizes[i]) + (line - 1)) / line,
-                       share = (lines + tiles - 1) / tiles;
-            shares.push_back(first[i] + Halide::cast<uint64_t>(tile * share * line));
-            shares.push_back(share);
+            const Lines share{(Lines::of(Halide::cast<int32_t>(sizes[i])).whole + tiles - 1) / tiles};
+            shares = shares | ask_for_row(first[i] + Halide::cast<uint64_t>(tile * share.whole * line_bytes), share);
         }
-        return prefetch("nitrix_prefetch_shares", shares, f.asks_for_items);
+        return branch(f.asks_for_items, shares, 0);
     };
 }
 

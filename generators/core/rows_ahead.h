@@ -7,10 +7,10 @@ namespace nitrix::family {
 
 // As many rows as fill half of the first-level cache, but enough to outlast the latency of memory; the last row at
 // most.
-inline Halide::Expr row_ahead(const Halide::Expr &row, const Halide::Expr &rows, const Halide::Expr &bytes_of_row) {
-    constexpr int half_cache = 24 * 1024, most_rows = 16;
+inline Halide::Expr row_ahead(const Halide::Expr &row, const Halide::Expr &rows, const Halide::Expr &asked_bytes) {
+    constexpr int half_cache = 24 * 1024, most_rows = 24;
     const Halide::Expr distance =
-        Halide::cast<int32_t>(Halide::clamp(half_cache / (Halide::cast<int64_t>(bytes_of_row) + 1),
+        Halide::cast<int32_t>(Halide::clamp(half_cache / (Halide::cast<int64_t>(asked_bytes) + 1),
                                             Halide::cast<int64_t>(1), Halide::cast<int64_t>(most_rows)));
     return Halide::min(row, rows - 1 - distance) + distance;
 }

@@ -57,12 +57,10 @@ template <typename Edges> family::GatherProduct reduce_edges(const Algebra &alge
     const auto index = [&op](const Expr &k, const Expr &r, const Expr &at) -> Expr { return op.indices(k, r, at); };
     family::GatherProduct f(algebra, op.y.type(), nullptr, index, op.source, op.source.dim(1).extent(), columns,
                             op.indices.dim(0).extent());
-    const Halide::Var at = f.batch, i = f.i;
     f.rows = op.rows.dim(0).extent();
-    f.row_bytes = columns * op.source.type().bytes();
-    f.hints = {[&op, at, i](const Expr &r) {
-        return prefetch_named_and_row(op.source, op.indices, i, r, row_of(op.y, op.rows(r, at), at), at);
-    }};
+    f.asked_bytes = bytes_of_row(op.source) * Named(op.indices).count();
+    f.hints = {[&op](const auto &g, const auto &r) { return ask_for_named(g, op.source, op.indices, r); },
+               [&op](const auto &g, const auto &r) { return ask_for_row(g, op.y, op.rows(r, g.batch)); }};
     f.b_contiguous = op.source.dim(0).stride() == 1;
     return f;
 }
@@ -71,8 +69,7 @@ template <typename Edges> family::GatherProduct reduce_edges(const Algebra &alge
 template <typename Edges> family::GatherProduct edges_by_row(const Algebra &algebra, Edges &op) {
     family::GatherProduct f = reduce_edges(algebra, op);
     constrain_rows(op.own, op.y.dim(0).extent(), op.y.dim(2).extent());
-    const Halide::Var at = f.batch;
-    f.hints.emplace_back([&op, at](const Expr &r) { return prefetch_row(op.own, op.rows(r, at), at); });
+    f.hints.emplace_back([&op](const auto &g, const auto &r) { return ask_for_row(g, op.own, op.rows(r, g.batch)); });
     f.b_contiguous = f.b_contiguous && op.own.dim(0).stride() == 1;
     return f;
 }
@@ -94,7 +91,7 @@ template <typename Layer> family::GatherProduct layer_by_row(const Algebra &alge
         const Expr inside = Halide::min(r, f.rows - 1);
         return Halide::unsafe_promise_clamped(op.rows(inside, f.batch), 0, op.y.dim(1).extent() - 1);
     };
-    f.own_row(f.i, f.batch) = row(f.i) | prefetch_row(op.x, row(f.i + next_tile), f.batch);
+    f.own_row(f.i, f.batch) = row(f.i) | ask_for_row(f, op.x, row(f.i + next_tile));
     Halide::Func features("features"), weight("weight_inside");
     const Halide::Var k("k");
     const Expr of_row = Halide::unsafe_promise_clamped(f.own_row(f.i, f.batch), 0, op.x.dim(1).extent() - 1);

@@ -28,14 +28,12 @@ public:
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();
-        f.row_bytes = columns * out.type().bytes();
-        f.hints = {[&](const Expr &r) {
-                       return prefetch_named_and_row(source, indices, f.i, r, row_of(own, rows(r, f.batch), f.batch),
-                                                     f.batch);
-                   },
-                   [&](const Expr &r) { return prefetch_row(y, rows(r, f.batch), f.batch); },
-                   [&](const Expr &r) { return prefetch_row(dy, rows(r, f.batch), f.batch); },
-                   [&](const Expr &r) { return prefetch_row(out, rows(r, f.batch), f.batch); }};
+        f.asked_bytes = bytes_of_row(source) * Named(indices).count();
+        f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, source, indices, r); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, own, rows(r, g.batch)); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, y, rows(r, g.batch)); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, dy, rows(r, g.batch)); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, out, rows(r, g.batch)); }};
         f.define();
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&

@@ -30,15 +30,12 @@ public:
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();
-        f.row_bytes = columns * 3 * out.type().bytes();
-        f.hints = {
-            [&](const Expr &r) {
-                return prefetch_named_and_row(own, indices, f.i, r, row_of(source, rows(r, f.batch), f.batch), f.batch);
-            },
-            [&](const Expr &r) {
-                return prefetch_named_and_row(y, indices, f.i, r, row_of(out, rows(r, f.batch), f.batch), f.batch);
-            },
-            [&](const Expr &r) { return prefetch_named(dy, indices, f.i, r, f.batch); }};
+        f.asked_bytes = bytes_of_row(out) * 3 * Named(indices).count();
+        f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, own, indices, r); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, source, rows(r, g.batch)); },
+                   [&](const auto &g, const auto &r) { return ask_for_named(g, y, indices, r); },
+                   [&](const auto &g, const auto &r) { return ask_for_row(g, out, rows(r, g.batch)); },
+                   [&](const auto &g, const auto &r) { return ask_for_named(g, dy, indices, r); }};
         f.define();
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&

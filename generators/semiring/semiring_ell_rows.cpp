@@ -29,12 +29,14 @@ public:
             indices.dim(0).extent());
         if (!algebra().bit_packed() && !algebra().lowering()) {
             f.rows = indices.dim(1).extent();
-            f.row_bytes = columns * b.type().bytes();
+            f.asked_bytes = bytes_of_row(b) * Named(indices).count();
             f.past_caches = wide_vector();
-            f.hints = {[&](const Expr &r) {
-                return prefetch_entries_and_row(b, indices, f.i, r, result_row(f, c, rows(r, f.batch)), values, slots,
-                                                f.batch);
-            }};
+            if (f.past_caches)
+                f.passes = passes_caches(c, b, indices);
+            f.hints = {
+                [&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
+                [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
+                [&](const auto &g, const auto &r) { return branch(g.passes, 0, ask_for_row(g, c, rows(r, g.batch))); }};
         }
         f.define();
         scatter_rows(f, rows, c);

@@ -38,12 +38,11 @@ public:
         });
         if (algebra().drops_nan()) {
             f.rows = rows.dim(0).extent();
-            f.row_bytes = columns * (dc.type().bytes() + winner.type().bytes());
-            f.hints = {[&](const Expr &r) {
-                           return prefetch_entries_and_row(dc, indices, f.i, r, row_of(out, rows(r, f.batch), f.batch),
-                                                           values, slots, f.batch);
-                       },
-                       [&](const Expr &r) { return prefetch_named(winner, indices, f.i, r, f.batch); }};
+            f.asked_bytes = (bytes_of_row(dc) + bytes_of_row(winner)) * Named(indices).count();
+            f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, dc, indices, r); },
+                       [&](const auto &g, const auto &r) { return ask_for_values(g, dc, values, slots, r); },
+                       [&](const auto &g, const auto &r) { return ask_for_row(g, out, rows(r, g.batch)); },
+                       [&](const auto &g, const auto &r) { return ask_for_named(g, winner, indices, r); }};
         }
         f.define();
         scatter_rows(f, rows, out);

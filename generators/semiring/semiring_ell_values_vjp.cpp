@@ -24,7 +24,7 @@ public:
         if (!algebra().drops_nan()) { // which do not read B
             f.rows = rows;
             f.depth = depth;
-            f.hint = [&](const Expr &later) { return prefetch_named_by_row(b, indices, later, f.batch); };
+            f.hint = [&](const Expr &later) { return ask_for_all_named(b, indices, later, f.batch); };
         }
         f.define([&](const Expr &sum, const Expr &j, const Expr &source) {
             const ell::Term term = {dc(j, f.i, f.batch), values(f.k, f.i, f.batch), b(j, source, f.batch),

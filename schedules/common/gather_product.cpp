@@ -130,7 +130,7 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             };
             in_registers(one_tile && !f.passes);
             if (f.past_caches && width * f.type.bytes() >= family::GatherProduct::least_past_caches)
-                in_registers(one_tile && f.passes);
+                in_registers(one_tile && f.one_item && f.passes);
         }
         store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
