@@ -5,14 +5,14 @@
 
 #include <cstdint>
 
-// Rows of so many bytes that lie so far apart, and items of them. They are stored past the caches where they are whole
-// lines and the kernel asks memory for what they are made of, which takes 0.7 to 0.9 of a product's time, but for what
-// a third-level cache may hold for whoever reads it next.
-extern "C" int32_t nitrix_whether_past_caches(const char *first, int64_t row, int64_t apart, int32_t rows,
-                                              int32_t items, int32_t least, int32_t asks) {
+// Rows of so many bytes that lie so far apart, and items of them. They are stored past the caches where the kernel can,
+// they are whole lines, and there are more than a third-level cache may hold for whoever reads them next: it takes 0.7
+// to 0.9 of a product's time.
+extern "C" int32_t nitrix_whether_past_caches(int32_t can, const char *first, int64_t row, int64_t apart, int32_t rows,
+                                              int32_t items) {
     constexpr int64_t line = 64, large = 32 << 20;
     const int64_t begins = static_cast<int64_t>(reinterpret_cast<uintptr_t>(first)) | row | (rows > 1 ? apart : 0);
-    return asks && items == 1 && begins % line == 0 && row >= least && row * rows >= large;
+    return can && items == 1 && begins % line == 0 && row * rows >= large;
 }
 
 #ifdef __x86_64__
@@ -21,21 +21,46 @@ extern "C" int32_t nitrix_whether_past_caches(const char *first, int64_t row, in
 // Other threads may see what comes after such a store before it; not what comes after this.
 void nitrix::end_stores_past_caches() { _mm_sfence(); }
 
-// Of such a row. 0: nothing remains to be stored.
-extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *to, const char *from, int64_t bytes) {
-    for (int64_t at = 0; at < bytes; at += 64)
-        _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_loadu_si512(from + at));
+// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64. 0: nothing remains to
+// be stored. Whole vectors are loaded as they were stored, then shifted: else each load would wait for two stores.
+extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *to, const char *from, int64_t bytes,
+                                                                          int32_t in_front) {
+    if (in_front == 0) {
+        for (int64_t at = 0; at < bytes; at += 64)
+            _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_load_si512(from + at));
+        return 0;
+    }
+    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i which = _mm512_add_epi32(lanes, _mm512_set1_epi32(in_front / 4));
+    __m512i vector = _mm512_load_si512(from);
+    for (int64_t at = 0; at < bytes; at += 64) {
+        const __m512i next = _mm512_load_si512(from + at + 64);
+        _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_permutex2var_epi32(vector, which, next));
+        vector = next;
+    }
     return 0;
 }
 
-extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to, const char *from, int64_t bytes) {
-    for (int64_t at = 0; at < bytes; at += 32)
-        _mm256_stream_si256(reinterpret_cast<__m256i *>(to + at),
-                            _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + at)));
+extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to, const char *from, int64_t bytes,
+                                                                       int32_t in_front) {
+    const auto *vectors = reinterpret_cast<const __m256i *>(from + in_front / 32 * 32);
+    auto *stored = reinterpret_cast<__m256i *>(to);
+    const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    const __m256i which = _mm256_add_epi32(lanes, _mm256_set1_epi32(in_front % 32 / 4));
+    const __m256i of_next = _mm256_cmpgt_epi32(which, _mm256_set1_epi32(7));
+    __m256i vector = _mm256_load_si256(vectors);
+    for (int64_t v = 0; v < bytes / 32; ++v) {
+        // The vector behind a row that begins with one may not be there.
+        const __m256i next = in_front % 32 || v + 1 < bytes / 32 ? _mm256_load_si256(vectors + v + 1) : vector;
+        const __m256i shifted = _mm256_blendv_epi8(_mm256_permutevar8x32_epi32(vector, which),
+                                                   _mm256_permutevar8x32_epi32(next, which), of_next);
+        _mm256_stream_si256(stored + v, shifted);
+        vector = next;
+    }
     return 0;
 }
 #else
 void nitrix::end_stores_past_caches() {}
-extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t) { return 1; }
-extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t) { return 1; }
+extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t, int32_t) { return 1; }
+extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t, int32_t) { return 1; }
 #endif

@@ -32,6 +32,7 @@ struct Argument {
     int spatial;       // how many of the first ones are a "*spatial": a call of lower rank lacks the first of those
     int like;          // the input whose leading dimensions this output has; -1: the broadcast ones
     uint32_t algebras; // bit set of those that have it, left out by the others; 0: all have it
+    bool in_lines;     // kernels take its rows from the beginning of the lines of memory in which they lie
 };
 
 // The value of an attribute; which member counts is a matter of its kind. One INT may stand for INTS.

@@ -158,6 +158,23 @@ halide_dimension_t dimension(const Call &call, int argument, int64_t extent, int
     return {0, static_cast<int32_t>(extent), static_cast<int32_t>(stride), 0};
 }
 
+// Rows that lie alike in lines of memory, with all that lies in theirs: what is in front of the first column has
+// negative indices. A kernel that loads whole lines reads that, and uses nothing of it.
+void begin_at_line(halide_buffer_t &b) {
+    constexpr int64_t line = 64;
+    const int64_t bytes = b.type.bytes();
+    const int64_t in_front = static_cast<int64_t>(reinterpret_cast<uintptr_t>(b.host) % line);
+    bool alike = in_front % bytes == 0 && b.dim[0].stride == 1;
+    for (int d = 1; d < b.dimensions; ++d)
+        alike &= b.dim[d].extent == 1 || b.dim[d].stride * bytes % line == 0;
+    if (!alike || in_front == 0)
+        return;
+    b.host -= in_front;
+    b.dim[0].min = static_cast<int32_t>(-in_front / bytes);
+    const int64_t all = (in_front + b.dim[0].extent * bytes + line - 1) / line * line;
+    b.dim[0].extent = static_cast<int32_t>(std::min<int64_t>(all / bytes, INT32_MAX));
+}
+
 // One buffer per argument: core dimensions innermost first, then the batch.
 void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
     const int last = batch.rank - 1;
@@ -179,6 +196,8 @@ void fill_buffers(const Call &call, const Batch &batch, Buffers &out) {
         b.type = halide_type(a.dtype);
         b.dimensions = core + 1;
         b.dim = dims;
+        if (call.op->arguments[i].in_lines && batch.rank <= 1) // how items of other dimensions lie is not known here
+            begin_at_line(b);
     }
     for (int i = 0; i < call.op->n_derived; ++i)
         out.scalars[i] = static_cast<int32_t>(call.dims[call.op->n_dims + i]); // the shape rule keeps them in range

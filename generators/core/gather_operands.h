@@ -24,6 +24,14 @@ template <typename Buffer> void constrain_rows(const Buffer &buffer, Expr column
     buffer.dim(2).set_min(0).set_extent(batch);
 }
 
+// The same with all that lies in the lines of memory in which the rows lie, where they lie alike in theirs: what is in
+// front of the first column has negative indices.
+template <typename Buffer> void constrain_rows_in_lines(const Buffer &buffer, Expr batch) {
+    buffer.dim(0).set_stride(Expr());
+    buffer.dim(1).set_min(0);
+    buffer.dim(2).set_min(0).set_extent(batch);
+}
+
 // The structure's plan: entries (k, r), the rows where the results of r belong, and one row of values.
 template <typename Values, typename Entries, typename Rows>
 void constrain_plan(const Values &values, const Entries &slots, const Entries &indices, const Rows &rows, Expr batch) {
@@ -55,19 +63,19 @@ template <typename Out> void constrain_result(const Out &out) {
 }
 
 // The bytes of a row of a dense array, and from one to the next.
-template <typename Dense> Expr bytes_of_row(const Dense &dense) {
-    return Halide::cast<int64_t>(dense.dim(0).extent() * dense.type().bytes());
+template <typename Dense> Expr bytes_of_row(const Dense &dense, const Expr &columns) {
+    return Halide::cast<int64_t>(columns * dense.type().bytes());
 }
 template <typename Dense> Expr rows_apart(const Dense &dense) { return byte_offset(dense, 0, 1, 0); }
 
 // The lines of memory that a row of `dense` touches wherever it starts, as a kernel asks for them ahead: the same for
 // all rows of a call, so computed once. How longer rows go on the processor notices by itself.
-template <typename Dense> Lines lines_of_row(const Dense &dense, const Expr &batch) {
+template <typename Dense> Lines lines_of_row(const Dense &dense, const Expr &columns, const Expr &batch) {
     constexpr int most_bytes = 1024;
-    Lines lines = Lines::of(Halide::cast<int32_t>(Halide::min(bytes_of_row(dense), most_bytes)));
+    Lines lines = Lines::of(Halide::cast<int32_t>(Halide::min(bytes_of_row(dense, columns), most_bytes)));
     // A whole number of lines apart, all rows start alike.
     const Expr starts = address(dense, 0, 0, batch) | Halide::cast<uint64_t>(rows_apart(dense));
-    lines.more = Halide::select(starts % Halide::cast<uint64_t>(line_bytes) == 0, 0, 1);
+    lines.more = Halide::select(dense.dim(0).min() == 0 && starts % Halide::cast<uint64_t>(line_bytes) == 0, 0, 1);
     return lines;
 }
 
@@ -99,14 +107,18 @@ struct Named {
     Expr count() const { return Halide::min(Halide::select(looks_ahead, spare, depth), most_entries); }
 };
 
-// Whether the rows of a result, a unit stride inside, are stored past the caches (runtime/past_caches.cpp). `dense`:
-// what they are made of. If so the kernel asks for later rows too, and need not find out whether it does.
+// Whether the rows of a result, a unit stride inside, are stored past the caches (runtime/past_caches.cpp), made of
+// those of `dense`. If so the kernel asks for later rows too, and need not find out whether it does.
 template <typename Out, typename Dense, typename Entries>
-Expr passes_caches(const Out &out, const Dense &dense, const Entries &indices) {
-    const Expr asks = Named(indices).looks_ahead && outgrows_caches(dense);
-    return decided_by("past_caches",
-                      {address(out, 0, 0, 0), bytes_of_row(out), rows_apart(out), out.dim(1).extent(),
-                       out.dim(2).extent(), family::GatherProduct::least_past_caches, Halide::cast<int32_t>(asks)});
+Expr passes_caches(const family::GatherProduct &f, const Out &out, const Dense &dense, const Entries &indices) {
+    const Expr bytes = bytes_of_row(out, f.columns);
+    Expr fits = Halide::Internal::const_false();
+    for (const int vectors : f.past_caches_vectors)
+        fits = fits || bytes == vectors * f.past_caches;
+    const Expr can = fits && bytes >= f.least_past_caches && f.b_contiguous && f.depth <= f.block &&
+                     Named(indices).looks_ahead && outgrows_caches(dense);
+    return decided_by("past_caches", {Halide::cast<int32_t>(can), address(out, 0, 0, 0), bytes, rows_apart(out),
+                                      out.dim(1).extent(), out.dim(2).extent()});
 }
 
 template <typename Dense, typename Entries>
@@ -117,9 +129,9 @@ Expr ask_for_named(const family::GatherProduct &f, const Dense &dense, const Ent
                                Halide::select(named.looks_ahead, f.i, later), f.batch);
     // Behind the last row memory may end.
     const Expr count = Halide::select(named.looks_ahead && f.i == indices.dim(1).extent() - 1, 0, named.count());
-    return if_large(
-        f, dense,
-        ask_for_named(address(dense, 0, 0, f.batch), rows_apart(dense), names, count, lines_of_row(dense, f.batch)));
+    return if_large(f, dense,
+                    ask_for_named(address(dense, 0, 0, f.batch), rows_apart(dense), names, count,
+                                  lines_of_row(dense, f.columns, f.batch)));
 }
 
 // All that row `later` of any structure names.
@@ -127,13 +139,14 @@ template <typename Dense, typename Entries>
 Expr ask_for_all_named(const Dense &dense, const Entries &indices, const Expr &later, const Expr &batch) {
     return branch(outgrows_caches(dense) && indices.dim(0).stride() == 1,
                   ask_for_named(address(dense, 0, 0, batch), rows_apart(dense), address(indices, 0, later, batch),
-                                Halide::min(indices.dim(0).extent(), most_entries), lines_of_row(dense, batch)),
+                                Halide::min(indices.dim(0).extent(), most_entries),
+                                lines_of_row(dense, dense.dim(0).extent(), batch)),
                   0);
 }
 
 // One row of `dense`, to be read or written.
 template <typename Dense> Expr ask_for_row(const family::GatherProduct &f, const Dense &dense, const Expr &row) {
-    return if_large(f, dense, ask_for_row(address(dense, 0, row, f.batch), lines_of_row(dense, f.batch)));
+    return if_large(f, dense, ask_for_row(address(dense, 0, row, f.batch), lines_of_row(dense, f.columns, f.batch)));
 }
 
 // The values that row `later` of a plan names: they lie where the caller's rows do. `dense`: what they are multiplied
@@ -152,26 +165,28 @@ Expr ask_for_values(const family::GatherProduct &f, const Dense &dense, const Va
 
 // Stores the product's rows where they belong.
 template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &f, const Rows &rows, Out &out) {
-    Halide::RDom r(0, rows.dim(0).extent(), "r");
+    const Expr count = rows.dim(0).extent();
     const auto place = [&](const Expr &at) {
         return Halide::unsafe_promise_clamped(rows(at, f.batch), 0, out.dim(1).extent() - 1);
     };
-    if (f.past_caches) {
-        using Halide::Internal::Call;
-        const std::string store = "nitrix_store_past_caches_" + std::to_string(f.past_caches);
-        const Expr stored = Call::make(
-            Halide::Int(32), store,
-            {address(out, 0, place(f.i), f.batch), address_of(f.product(0, f.i, f.batch)), bytes_of_row(out)},
-            Call::Extern);
-        f.one_item = out.dim(2).extent() == 1;
-        f.remains(f.i, f.batch) = branch(f.passes, stored, 1);
-        r.where(f.remains(r, f.batch) != 0);
-    }
+    const Halide::RDom r(0, Halide::select(f.passes, 0, count), "r");
     out(f.j, f.i, f.batch) = Halide::undef(out.type());
     out(f.j, place(r), f.batch) = f.product(f.j, r, f.batch);
     f.out = f.product;
     f.scattered = out;
     f.scattered_rows = r;
+    if (!f.past_caches)
+        return;
+    using Halide::Internal::Call;
+    f.one_item = out.dim(2).extent() == 1;
+    f.remains(f.i, f.batch) = Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
+                                         {address(out, 0, place(f.i), f.batch), address_of(f.lines(0, f.i, f.batch)),
+                                          bytes_of_row(out, f.columns), f.in_front() * out.type().bytes()},
+                                         Call::Extern);
+    Halide::RDom past(0, Halide::select(f.passes, count, 0), "past");
+    past.where(f.remains(past, f.batch) != 0);
+    out(f.j, place(past), f.batch) = f.lines(f.j + f.in_front(), past, f.batch);
+    f.past_rows = past;
 }
 
 } // namespace nitrix

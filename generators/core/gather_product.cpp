@@ -16,10 +16,10 @@ Expr GatherProduct::source(const Expr &k) const {
     return unsafe_promise_clamped(index(k, i, batch), 0, sources - 1);
 }
 
-Expr GatherProduct::gathered(const Expr &k) const { return b(j, source(k), batch); }
+Expr GatherProduct::gathered(const Expr &k, const Expr &column) const { return b(column, source(k), batch); }
 
 Expr GatherProduct::contribution(const Expr &k) const {
-    return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k));
+    return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k, j));
 }
 
 // The bits of |x| as a signed number: above infinity's for a NaN. Its maximum finds one in two instructions.
@@ -28,7 +28,7 @@ Expr GatherProduct::magnitude(const Expr &x) const {
     return reinterpret(bits, x) & Internal::make_const(bits, ~(uint64_t{1} << (type.bits() - 1)));
 }
 
-State GatherProduct::step(const State &state, const Expr &k) const {
+State GatherProduct::step(const State &state, const Expr &k, const Expr &column) const {
     if (reduction)
         return {reduction->step(state[0], k)};
     if (lowering)
@@ -42,7 +42,7 @@ State GatherProduct::step(const State &state, const Expr &k) const {
             next.push_back(Halide::max(state[1], magnitude(v)));
         return next;
     }
-    const Expr a = value(k, i, batch), x = gathered(k);
+    const Expr a = value(k, i, batch), x = gathered(k, column);
     if (algebra.bit_packed()) {
         // Bit by bit: any bit of x where a is true. Made one truth value at the end.
         const Expr ones = Internal::make_const(type, 255);
@@ -62,14 +62,51 @@ GatherProduct::Reduction GatherProduct::sum(std::function<Expr(Expr, Expr)> step
 
 static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state)); }
 
-void GatherProduct::define_fetched() {
-    if (!fetches())
-        return;
+static State state_of(const Func &f, const std::vector<Expr> &at) {
+    if (f.outputs() == 1)
+        return State{f(at)};
+    return State{FuncRef(f(at))[0], FuncRef(f(at))[1]};
+}
+
+void GatherProduct::define_fetched(Func &func) const {
     const Expr later = row_ahead(i, rows, asked_bytes);
     Expr asked = 0;
     for (const auto &hint : hints)
         asked = asked | hint(*this, later);
-    fetched(i, batch) = asked;
+    func(i, batch) = asked;
+}
+
+State GatherProduct::start() const {
+    // LOG's second pass sums; its finalize is of (maximum, sum).
+    State start = reduction ? State{reduction->init} : streams() ? State{zero(type)} : algebra.init(type);
+    if (tracks_nan()) // below every magnitude, where it shall tell whether there were any
+        start.push_back(Internal::make_const(Int(type.bits()), finish ? -1 : 0));
+    return start;
+}
+
+State GatherProduct::merge(const State &before, const State &part) const {
+    State after = reduction   ? State{reduction->merge(before[0], part[0])}
+                  : streams() ? State{before[0] + part[0]}
+                              : algebra.merge({before[0]}, {part[0]});
+    if (tracks_nan())
+        after.push_back(Halide::max(before[1], part[1]));
+    return after;
+}
+
+Expr GatherProduct::finished(const State &all) const {
+    if (reduction)
+        return all[0];
+    if (algebra.bit_packed())
+        return cast(type, all[0] != 0);
+    if (streams())
+        return algebra.finalize({maximum(j, i, batch), all[0]});
+    if (!tracks_nan())
+        return algebra.finalize(all);
+    const Type bits = Int(type.bits());
+    const Expr poisoned = all[1] > reinterpret(bits, infinity(type));
+    const Expr reduced = algebra.finalize({all[0]});
+    const Expr result = finish ? select(all[1] < 0, reduced, finish(reduced)) : reduced;
+    return select(poisoned, exact::quiet_nan(type), result);
 }
 
 void GatherProduct::define() {
@@ -77,7 +114,8 @@ void GatherProduct::define() {
     // One block, even without entries, is a loop of one step, which a schedule can do away with.
     blocks = RDom(0, select(depth <= block, 1, (depth + block - 1) / block), "blocks");
     inside = RDom(0, block, "inside");
-    define_fetched();
+    if (fetches())
+        define_fetched(fetched);
     const Expr asked = fetches() ? ko * block + inside + fetched(i, batch) : ko * block + inside;
     const Expr at = unsafe_promise_clamped(asked, 0, depth - 1);
     inside.where(ko * block + inside < depth);
@@ -89,42 +127,27 @@ void GatherProduct::define() {
         maximum(j, i, batch) = negative_infinity(type);
         maximum(j, i, batch) = exact::ordered_max(maximum(j, i, batch), contribution(over_all));
     }
-    const auto state_of = [](const Func &f, const std::vector<Expr> &at_) {
-        if (f.outputs() == 1)
-            return State{f(at_)};
-        return State{FuncRef(f(at_))[0], FuncRef(f(at_))[1]};
-    };
-    // LOG's second pass sums; its finalize is of (maximum, sum).
-    State start = reduction ? State{reduction->init} : streams() ? State{zero(type)} : algebra.init(type);
-    if (tracks_nan()) // below every magnitude, where it shall tell whether there were any
-        start.push_back(Internal::make_const(Int(type.bits()), finish ? -1 : 0));
-    partial(j, i, ko, batch) = as_tuple(start);
-    partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at));
-    merged(j, i, batch) = as_tuple(start);
-    const State before = state_of(merged, {j, i, batch}), part = state_of(partial, {j, i, blocks, batch});
-    State after = reduction   ? State{reduction->merge(before[0], part[0])}
-                  : streams() ? State{before[0] + part[0]}
-                              : algebra.merge({before[0]}, {part[0]});
-    if (tracks_nan())
-        after.push_back(Halide::max(before[1], part[1]));
-    merged(j, i, batch) = as_tuple(after);
+    partial(j, i, ko, batch) = as_tuple(start());
+    partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at, j));
+    merged(j, i, batch) = as_tuple(start());
+    merged(j, i, batch) = as_tuple(merge(state_of(merged, {j, i, batch}), state_of(partial, {j, i, blocks, batch})));
+    product(j, i, batch) = finished(state_of(merged, {j, i, batch}));
+    if (past_caches)
+        define_lines();
+}
 
-    const State all = state_of(merged, {j, i, batch});
-    if (reduction) {
-        product(j, i, batch) = all[0];
-    } else if (algebra.bit_packed()) {
-        product(j, i, batch) = cast(type, all[0] != 0);
-    } else if (streams()) {
-        product(j, i, batch) = algebra.finalize({maximum(j, i, batch), all[0]});
-    } else if (tracks_nan()) {
-        const Type bits = Int(type.bits());
-        const Expr poisoned = all[1] > reinterpret(bits, infinity(type));
-        const Expr reduced = algebra.finalize({all[0]});
-        const Expr finished = finish ? select(all[1] < 0, reduced, finish(reduced)) : reduced;
-        product(j, i, batch) = select(poisoned, exact::quiet_nan(type), finished);
-    } else {
-        product(j, i, batch) = algebra.finalize(all);
-    }
+// Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone.
+void GatherProduct::define_lines() {
+    define_fetched(fetched_for_lines);
+    inside_lines = RDom(0, min(depth, block), "inside_lines");
+    const Expr at = unsafe_promise_clamped(inside_lines + fetched_for_lines(i, batch), 0, depth - 1);
+    inside_lines.where(index(at, i, batch) >= 0);
+    const int line = line_elements();
+    const Expr end = (in_front() + columns + line - 1) / line * line;
+    const Expr column = unsafe_promise_clamped(j, 0, end - 1) + first_of_b;
+    partial_lines(j, i, batch) = as_tuple(start());
+    partial_lines(j, i, batch) = as_tuple(step(state_of(partial_lines, {j, i, batch}), at, column));
+    lines(j, i, batch) = finished(merge(start(), state_of(partial_lines, {j, i, batch})));
 }
 
 } // namespace nitrix::family

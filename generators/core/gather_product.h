@@ -80,13 +80,20 @@ public:
     Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are
     std::optional<Func> scattered; // stored one by one, wherever they belong, over
     RDom scattered_rows;
-    static constexpr int least_past_caches = 256; // bytes of such a row
-    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. What a call
-    // has stored (runtime/past_caches.cpp) does not remain to be.
+    static constexpr int least_past_caches = 256;        // bytes of such a row
+    static constexpr int past_caches_vectors[] = {8, 4}; // that it may have
+    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Such rows are
+    // made in `lines`, whole lines of memory as those are in which a row of B lies: its element 0 is that many columns
+    // behind their first. A vector is then never of two lines, which takes 0.8 of the time. What a call has stored
+    // (runtime/past_caches.cpp) does not remain to be.
     int past_caches = 0;
     Expr passes = Halide::Internal::const_false(); // whether this call's are
     Expr one_item;                                 // which such a call has: known, it takes 0.98 of the time
-    Func remains{"remains"};
+    Expr first_of_b;                               // the index of the first element of B's lines: 0 or less
+    Expr in_front() const { return -first_of_b % line_elements(); }
+    int line_elements() const { return 64 / type.bytes(); }
+    Func lines{"lines"}, partial_lines{"partial_lines"}, fetched_for_lines{"fetched_for_lines"}, remains{"remains"};
+    RDom inside_lines, past_rows;
     Expr b_contiguous;  // whether its columns have unit stride, as a condition
     Expr scratch_bytes; // set by the schedule, as a contraction's
     static Expr shape_threads() { return Contraction::shape_threads(); }
@@ -94,11 +101,15 @@ public:
     static Expr shape_own_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "w"); }
 
 private:
-    Expr gathered(const Expr &k) const;
+    Expr gathered(const Expr &k, const Expr &column) const;
     Expr contribution(const Expr &k) const;
     Expr magnitude(const Expr &x) const;
-    void define_fetched();
-    State step(const State &state, const Expr &k) const;
+    void define_fetched(Func &func) const;
+    void define_lines();
+    State start() const;
+    State step(const State &state, const Expr &k, const Expr &column) const;
+    State merge(const State &before, const State &part) const;
+    Expr finished(const State &all) const;
 };
 
 } // namespace nitrix::family

@@ -157,6 +157,56 @@ class OwnLowering : public Halide::Internal::IRMutator {
                cast<uint64_t>(cast<int64_t>(mutate(load->index)) * load->type.bytes());
     }
 
+    // An element's distance from an array's first one is computed with 64 bits: int64(j + first) - int64(first). What
+    // does not overflow is j, and then known to the address.
+    static bool is_first(const Halide::Expr &index) {
+        const auto *variable = index.as<Halide::Internal::Variable>();
+        return variable && variable->param.defined() && Halide::Internal::ends_with(variable->name, ".min.0");
+    }
+
+    Halide::Expr visit(const Halide::Internal::Cast *cast) override {
+        using namespace Halide::Internal;
+        const auto *sum = cast->value.as<Add>();
+        if (cast->type != Halide::Int(64) || !sum || !(is_first(sum->a) || is_first(sum->b)))
+            return IRMutator::visit(cast);
+        return Cast::make(cast->type, mutate(sum->a)) + Cast::make(cast->type, mutate(sum->b));
+    }
+
+    // What has become a number here is one in the functions of parallel loops too.
+    Halide::Internal::Stmt visit(const Halide::Internal::LetStmt *let) override {
+        using namespace Halide::Internal;
+        const auto *cast = let->value.as<Cast>();
+        const bool first = cast && is_first(cast->value);
+        Halide::Expr value = mutate(let->value);
+        if (!value.same_as(let->value))
+            value = simplify(value);
+        const auto outer = known_; // a name may have another meaning elsewhere
+        known_.erase(let->name);
+        Stmt result;
+        if (first || is_const(value)) {
+            known_[let->name] = value;
+            result = mutate(let->body);
+        } else {
+            result = LetStmt::make(let->name, value, mutate(let->body));
+        }
+        known_ = outer;
+        return result;
+    }
+
+    Halide::Expr visit(const Halide::Internal::Let *let) override {
+        const Halide::Expr value = mutate(let->value);
+        const auto outer = known_;
+        known_.erase(let->name);
+        const Halide::Expr result = Halide::Internal::Let::make(let->name, value, mutate(let->body));
+        known_ = outer;
+        return result;
+    }
+
+    Halide::Expr visit(const Halide::Internal::Variable *variable) override {
+        const auto number = known_.find(variable->name);
+        return number == known_.end() ? variable : number->second;
+    }
+
     Halide::Internal::Stmt visit(const Halide::Internal::Store *store) override {
         const Halide::Internal::Stmt requests = Requests::of(store->value);
         if (!requests.defined())
@@ -178,6 +228,8 @@ class OwnLowering : public Halide::Internal::IRMutator {
 
     void learn(const Halide::Expr &condition) {
         using namespace Halide::Internal;
+        if (const auto *let = condition.as<Let>())
+            learn(let->body);
         if (const auto *both = condition.as<And>()) {
             learn(both->a);
             learn(both->b);
@@ -196,7 +248,8 @@ class OwnLowering : public Halide::Internal::IRMutator {
             said_[call->name] = what;
     }
 
-    std::map<std::string, int> said_; // by functions, as conditions around this tell
+    std::map<std::string, int> said_;           // by functions, as conditions around this tell
+    std::map<std::string, Halide::Expr> known_; // variables
     bool storing_ = false;
 };
 

@@ -58,7 +58,7 @@ template <typename Edges> family::GatherProduct reduce_edges(const Algebra &alge
     family::GatherProduct f(algebra, op.y.type(), nullptr, index, op.source, op.source.dim(1).extent(), columns,
                             op.indices.dim(0).extent());
     f.rows = op.rows.dim(0).extent();
-    f.asked_bytes = bytes_of_row(op.source) * Named(op.indices).count();
+    f.asked_bytes = bytes_of_row(op.source, columns) * Named(op.indices).count();
     f.hints = {[&op](const auto &g, const auto &r) { return ask_for_named(g, op.source, op.indices, r); },
                [&op](const auto &g, const auto &r) { return ask_for_row(g, op.y, op.rows(r, g.batch)); }};
     f.b_contiguous = op.source.dim(0).stride() == 1;

@@ -30,7 +30,7 @@ public:
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();
-        f.asked_bytes = bytes_of_row(out) * 3 * Named(indices).count();
+        f.asked_bytes = bytes_of_row(out, columns) * 3 * Named(indices).count();
         f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, own, indices, r); },
                    [&](const auto &g, const auto &r) { return ask_for_row(g, source, rows(r, g.batch)); },
                    [&](const auto &g, const auto &r) { return ask_for_named(g, y, indices, r); },

@@ -33,7 +33,7 @@ public:
                        },
                        [](const Expr &a, const Expr &b) { return Halide::min(a, b); }};
         f.rows = rows.dim(0).extent();
-        f.asked_bytes = bytes_of_row(source) * Named(indices).count();
+        f.asked_bytes = bytes_of_row(source, columns) * Named(indices).count();
         f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, source, indices, r); },
                    [&](const auto &g, const auto &r) { return ask_for_row(g, own, rows(r, g.batch)); },
                    [&](const auto &g, const auto &r) { return ask_for_row(g, y, rows(r, g.batch)); },

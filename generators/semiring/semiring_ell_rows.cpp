@@ -17,7 +17,7 @@ public:
     void generate() {
         const Expr columns = c.dim(0).extent(), batch = c.dim(2).extent();
         constrain_plan(values, slots, indices, rows, batch);
-        constrain_rows(b, columns, batch);
+        constrain_rows_in_lines(b, batch);
         constrain_result(c);
         const Expr last_value = values.dim(0).extent() - 1;
         family::GatherProduct f(
@@ -27,12 +27,14 @@ public:
             },
             [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, b, b.dim(1).extent(), columns,
             indices.dim(0).extent());
+        f.b_contiguous = b.dim(0).stride() == 1;
         if (!algebra().bit_packed() && !algebra().lowering()) {
             f.rows = indices.dim(1).extent();
-            f.asked_bytes = bytes_of_row(b) * Named(indices).count();
+            f.asked_bytes = bytes_of_row(b, columns) * Named(indices).count();
             f.past_caches = wide_vector();
+            f.first_of_b = b.dim(0).min();
             if (f.past_caches)
-                f.passes = passes_caches(c, b, indices);
+                f.passes = passes_caches(f, c, b, indices);
             f.hints = {
                 [&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
                 [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
@@ -40,7 +42,6 @@ public:
         }
         f.define();
         scatter_rows(f, rows, c);
-        f.b_contiguous = b.dim(0).stride() == 1;
         schedule_with(f);
     }
 };

@@ -38,7 +38,7 @@ public:
         });
         if (algebra().drops_nan()) {
             f.rows = rows.dim(0).extent();
-            f.asked_bytes = (bytes_of_row(dc) + bytes_of_row(winner)) * Named(indices).count();
+            f.asked_bytes = (bytes_of_row(dc, columns) + bytes_of_row(winner, columns)) * Named(indices).count();
             f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, dc, indices, r); },
                        [&](const auto &g, const auto &r) { return ask_for_values(g, dc, values, slots, r); },
                        [&](const auto &g, const auto &r) { return ask_for_row(g, out, rows(r, g.batch)); },

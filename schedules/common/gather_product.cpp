@@ -60,6 +60,38 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
     f.own_row.compute_at(own, io);
 }
 
+// Rows that are stored past the caches, in loops for each number of vectors that they have.
+static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task) {
+    RVar task("past_task"), row("past_row");
+    Var jo("jo"), ji("ji");
+    Stage store = f.scattered->update(1);
+    store.allow_race_conditions()
+        .split(f.past_rows.x, task, row, rows_of_a_task, TailStrategy::GuardWithIf)
+        .reorder(f.j, row, task, f.batch)
+        .partition(task, Partition::Never)
+        .parallel(task);
+    for (const int vectors : f.past_caches_vectors)
+        for (const bool begins_line : {true, false}) {
+            const int columns = vectors * lanes;
+            const Expr alike =
+                f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
+            store.specialize(alike && f.one_item && f.passes).vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+            f.lines.specialize(alike)
+                .split(f.j, jo, ji, begins_line ? columns : columns + f.line_elements(), TailStrategy::RoundUp)
+                .reorder(ji, jo, f.i, f.batch)
+                .vectorize(ji, lanes)
+                .unroll(ji);
+            for (Stage stage : {Stage(f.partial_lines), f.partial_lines.update().reorder(f.j, f.inside_lines)})
+                stage.specialize(alike).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+        }
+    // Never met, but what it would read is checked: one column at a time it is no more than there is.
+    f.lines.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
+    f.lines.store_at(*f.scattered, task).compute_at(*f.scattered, row);
+    f.partial_lines.compute_at(f.lines, jo);
+    f.fetched_for_lines.compute_at(f.lines, f.i);
+    f.remains.compute_at(*f.scattered, row);
+}
+
 void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
     // A step of a tropical algebra keeps a second accumulator, which finds NaN: 16 in all, of 32 registers.
     const bool many_registers = tile.rows * tile.vectors > 16;
@@ -116,26 +148,20 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             .reorder(f.j, row, some, f.batch)
             .partition(some, Partition::Never) // else each of these loops is there twice
             .parallel(some);
-        // Rows that are one tile have a loop of their own, and go from registers to where they belong, or past the
-        // caches (in the general form 1.3 times as long). LOG, which is busy with its exponentials, does not gain.
+        // Rows that are one tile have a loop of their own, and go from registers to where they belong (in the general
+        // form 1.3 times as long). LOG, which is busy with its exponentials, does not gain.
         for (int vectors = f.own || f.streams() ? 0 : most; vectors >= 1; vectors /= 2) {
             const int width = vectors * lanes;
-            const Expr one_tile = f.columns == width && f.b_contiguous && f.depth <= family::GatherProduct::block;
-            const auto in_registers = [&](const Expr &condition) {
-                Var tile_of_row("tile_of_row");
-                store.specialize(condition)
-                    .split(f.j, tile_of_row, f.j, width, TailStrategy::GuardWithIf)
-                    .vectorize(f.j, lanes)
-                    .unroll(f.j);
-            };
-            in_registers(one_tile && !f.passes);
-            if (f.past_caches && width * f.type.bytes() >= family::GatherProduct::least_past_caches)
-                in_registers(one_tile && f.one_item && f.passes);
+            Var tile_of_row("tile_of_row");
+            store.specialize(f.columns == width && f.b_contiguous && f.depth <= family::GatherProduct::block)
+                .split(f.j, tile_of_row, f.j, width, TailStrategy::GuardWithIf)
+                .vectorize(f.j, lanes)
+                .unroll(f.j);
         }
         store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
         if (f.past_caches)
-            f.remains.compute_at(*f.scattered, row);
+            past_caches(f, lanes, rows_of_a_task);
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
         if (f.own) {
             own_in_tiles(f, LoopLevel(*f.scattered, some), tile, lanes);

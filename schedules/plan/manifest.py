@@ -51,6 +51,8 @@ class Argument:
     dims: tuple[str, ...]  # core dimensions, outermost first; "*spatial" stands for as many as the call's rank
     optional: bool = False
     many: bool = False  # a list of arrays
+    # Of an internal op: its kernels take rows with all that lies in the lines of memory in which they lie.
+    in_lines: bool = False
     like: str | None = None  # an output with the leading dimensions of that input, not with the broadcast ones
     is_input: bool = True
     # Of role "state", an entry stands for one array per component of the algebra's state. Which of them this is, and
@@ -173,7 +175,7 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...], is_input: bool) ->
     for key in ("name", "role", "dtype", "doc"):
         if not isinstance(entry.get(key), str):
             _fail(where, f"an argument lacks {key!r}", f'write {key} = "..."')
-    unknown = set(entry) - {"name", "role", "dtype", "doc", "optional", "many", "dims", "like"}
+    unknown = set(entry) - {"name", "role", "dtype", "doc", "optional", "many", "in_lines", "dims", "like"}
     if unknown:
         _fail(where, f"unknown key {sorted(unknown)[0]!r}", "remove it, or teach schedules/plan/manifest.py about it")
     where = f"{where} {entry['name']!r}"
@@ -181,7 +183,7 @@ def _argument(where: str, entry: dict, dims: tuple[str, ...], is_input: bool) ->
         _fail(where, "the name is not an identifier", "use letters, digits and _")
     _one_of(f"{where}: role", entry["role"], ROLES)
     _one_of(f"{where}: dtype", entry["dtype"], ("T", "index", *DTYPES))
-    flags = [bool(entry.get(key)) for key in ("optional", "many")]
+    flags = [bool(entry.get(key)) for key in ("optional", "many", "in_lines")]
     return Argument(
         entry["name"], entry["role"], entry["dtype"], entry["doc"], dims, *flags, entry.get("like"), is_input
     )

@@ -48,7 +48,8 @@ def _op_tables(op: Op, algebras: list[str]) -> list[str]:
         indices = ", ".join(str(dims.index(d)) for d in names)
         rows.append(
             f"    {{{quote(a.name)}, {quote(a.doc)}, Role::{role}, {dtype}, {str(a.optional).lower()}, "
-            f"{len(names)}, {{{indices}}}, {spatial}, {like}, {_mask(a.algebras, algebras)}}},"
+            f"{len(names)}, {{{indices}}}, {spatial}, {like}, {_mask(a.algebras, algebras)}, "
+            f"{str(a.in_lines).lower()}}},"
         )
     lines = [f"static const Argument arguments_{op.name}[] = {{", *rows, "};"]
     names = ", ".join(map(quote, [*dims, *op.derived_dims]))

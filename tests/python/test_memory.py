@@ -1,6 +1,9 @@
 """Memory for results: where it begins, that it is given again, and what is stored past the caches into it."""
 
+import ctypes
+import mmap
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -133,6 +136,49 @@ def test_rows_past_the_caches_are_the_same(lead, rows, columns, dtype, semiring,
     wide[:] = 7
     semiring_ell_matmul(ell.values, ell.indices, b, out=wide[..., :columns], **options)
     assert same_bits(np.ascontiguousarray(wide[..., :columns]), past) and (wide[..., columns:] == 7).all()
+
+
+@pytest.mark.parametrize(("columns", "dtype"), [(64, "f4"), (128, "f4"), (32, "f8"), (64, "f8")])
+@pytest.mark.parametrize("semiring", ["real", "tropical_min_plus", "euclidean"])
+def test_where_an_operand_begins_changes_no_bit(semiring, columns, dtype):
+    """Rows are loaded with all that lies in their lines: what is not theirs, here NaN, has no effect."""
+    size = np.dtype(dtype).itemsize
+    rows = (32 << 20) // (columns * size) + 37
+    rng = np.random.default_rng(rows)
+    indices = np.clip(np.arange(rows)[:, None] + rng.integers(-50, 50, (rows, 5)), -1, rows - 1).astype(np.int32)
+    ell = ELL(rng.standard_normal((rows, 5)).astype(dtype), indices, rows)
+    b = rng.standard_normal((rows, columns)).astype(dtype)
+    beside = behind_a_line(b.shape, dtype, 16)  # stored in the ordinary way
+    semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring, out=beside)
+    for offset in (0, size, 16, 48, 64 - size):
+        memory = np.full(b.size + 64, np.nan, dtype)
+        begin = (-memory.ctypes.data % 64 + offset) // size
+        operand = memory[begin : begin + b.size].reshape(b.shape)
+        operand[:] = b
+        past = nitrix.empty(b.shape, dtype)
+        semiring_ell_matmul(ell.values, ell.indices, operand, semiring=semiring, out=past)
+        assert same_bits(past, beside), offset
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("at_end", [False, True])
+def test_no_page_beyond_an_operand_is_read(at_end):
+    """Its first line is the first of what may be read, or its last the last."""
+    rows, columns, page = 131_075, 64, mmap.PAGESIZE
+    size = rows * columns * 4
+    inside = -(-(size + 64) // page) * page
+    memory = mmap.mmap(-1, inside + 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for closed in (address, address + page + inside):
+        assert ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(closed), page, 0) == 0
+    begin = page + (inside - 48 - size if at_end else 16)
+    b = np.frombuffer(memory, np.float32, rows * columns, begin).reshape(rows, columns)
+    b[:] = np.arange(columns, dtype=np.float32)
+    indices = ((np.arange(rows)[:, None] + [0, 1, 5]) % rows).astype(np.int32)
+    ell = ELL(np.ones((rows, 3), np.float32), indices, rows)
+    result = nitrix.empty((rows, columns))
+    semiring_ell_matmul(ell.values, ell.indices, b, out=result)
+    assert np.array_equal(result, np.broadcast_to(3 * np.arange(columns, dtype=np.float32), result.shape))
 
 
 @pytest.mark.parametrize("semiring", ["real", "tropical_min_plus"])
