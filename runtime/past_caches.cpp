@@ -27,14 +27,14 @@ extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *
                                                                           int32_t in_front) {
     if (in_front == 0) {
         for (int64_t at = 0; at < bytes; at += 64)
-            _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_load_si512(from + at));
+            _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_loadu_si512(from + at));
         return 0;
     }
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i which = _mm512_add_epi32(lanes, _mm512_set1_epi32(in_front / 4));
-    __m512i vector = _mm512_load_si512(from);
+    __m512i vector = _mm512_loadu_si512(from);
     for (int64_t at = 0; at < bytes; at += 64) {
-        const __m512i next = _mm512_load_si512(from + at + 64);
+        const __m512i next = _mm512_loadu_si512(from + at + 64);
         _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_permutex2var_epi32(vector, which, next));
         vector = next;
     }
@@ -48,10 +48,10 @@ extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to,
     const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
     const __m256i which = _mm256_add_epi32(lanes, _mm256_set1_epi32(in_front % 32 / 4));
     const __m256i of_next = _mm256_cmpgt_epi32(which, _mm256_set1_epi32(7));
-    __m256i vector = _mm256_load_si256(vectors);
+    __m256i vector = _mm256_loadu_si256(vectors);
     for (int64_t v = 0; v < bytes / 32; ++v) {
         // The vector behind a row that begins with one may not be there.
-        const __m256i next = in_front % 32 || v + 1 < bytes / 32 ? _mm256_load_si256(vectors + v + 1) : vector;
+        const __m256i next = in_front % 32 || v + 1 < bytes / 32 ? _mm256_loadu_si256(vectors + v + 1) : vector;
         const __m256i shifted = _mm256_blendv_epi8(_mm256_permutevar8x32_epi32(vector, which),
                                                    _mm256_permutevar8x32_epi32(next, which), of_next);
         _mm256_stream_si256(stored + v, shifted);

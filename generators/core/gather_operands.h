@@ -108,17 +108,22 @@ struct Named {
 };
 
 // Whether the rows of a result, a unit stride inside, are stored past the caches (runtime/past_caches.cpp), made of
-// those of `dense`. If so the kernel asks for later rows too, and need not find out whether it does.
+// those of `dense`. If so the kernel asks for later rows too: rows of one tile need not find out whether it does.
 template <typename Out, typename Dense, typename Entries>
-Expr passes_caches(const family::GatherProduct &f, const Out &out, const Dense &dense, const Entries &indices) {
+void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &dense, const Entries &indices) {
     const Expr bytes = bytes_of_row(out, f.columns);
-    Expr fits = Halide::Internal::const_false();
+    Expr width = Halide::Internal::const_false();
     for (const int vectors : f.past_caches_vectors)
-        fits = fits || bytes == vectors * f.past_caches;
-    const Expr can = fits && bytes >= f.least_past_caches && f.b_contiguous && f.depth <= f.block &&
-                     Named(indices).looks_ahead && outgrows_caches(dense);
-    return decided_by("past_caches", {Halide::cast<int32_t>(can), address(out, 0, 0, 0), bytes, rows_apart(out),
-                                      out.dim(1).extent(), out.dim(2).extent()});
+        width = width || bytes == vectors * f.past_caches;
+    const auto decided = [&](const Expr &such) {
+        const Expr can = such && bytes >= f.least_past_caches && f.b_contiguous && Named(indices).looks_ahead &&
+                         outgrows_caches(dense);
+        return decided_by("past_caches", {Halide::cast<int32_t>(can), address(out, 0, 0, 0), bytes, rows_apart(out),
+                                          out.dim(1).extent(), out.dim(2).extent()});
+    };
+    f.passes = decided(width && f.depth <= f.block);
+    f.passes_wide = f.columns > f.past_caches_vectors[0] * f.past_caches / f.type.bytes() &&
+                    decided(Halide::Internal::const_true());
 }
 
 template <typename Dense, typename Entries>
@@ -146,7 +151,8 @@ Expr ask_for_all_named(const Dense &dense, const Entries &indices, const Expr &l
 
 // One row of `dense`, to be read or written.
 template <typename Dense> Expr ask_for_row(const family::GatherProduct &f, const Dense &dense, const Expr &row) {
-    return if_large(f, dense, ask_for_row(address(dense, 0, row, f.batch), lines_of_row(dense, f.columns, f.batch)));
+    return if_large(f, dense,
+                    ask_for_row(address(dense, 0, row, f.batch), lines_of_row(dense, dense.dim(0).extent(), f.batch)));
 }
 
 // The values that row `later` of a plan names: they lie where the caller's rows do. `dense`: what they are multiplied
@@ -169,7 +175,18 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     const auto place = [&](const Expr &at) {
         return Halide::unsafe_promise_clamped(rows(at, f.batch), 0, out.dim(1).extent() - 1);
     };
-    const Halide::RDom r(0, Halide::select(f.passes, 0, count), "r");
+    const auto store_past_caches = [&](const Expr &element, const Expr &in_front) {
+        using Halide::Internal::Call;
+        return Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
+                          {address(out, 0, place(f.i), f.batch), address_of(element), bytes_of_row(out, f.columns),
+                           in_front * out.type().bytes()},
+                          Call::Extern);
+    };
+    Halide::RDom r(0, Halide::select(f.passes, 0, count), "r");
+    if (f.past_caches) {
+        f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product(0, f.i, f.batch), 0), 1);
+        r.where(f.remains(r, f.batch) != 0);
+    }
     out(f.j, f.i, f.batch) = Halide::undef(out.type());
     out(f.j, place(r), f.batch) = f.product(f.j, r, f.batch);
     f.out = f.product;
@@ -177,14 +194,10 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     f.scattered_rows = r;
     if (!f.past_caches)
         return;
-    using Halide::Internal::Call;
     f.one_item = out.dim(2).extent() == 1;
-    f.remains(f.i, f.batch) = Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
-                                         {address(out, 0, place(f.i), f.batch), address_of(f.lines(0, f.i, f.batch)),
-                                          bytes_of_row(out, f.columns), f.in_front() * out.type().bytes()},
-                                         Call::Extern);
+    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.lines(0, f.i, f.batch), f.in_front());
     Halide::RDom past(0, Halide::select(f.passes, count, 0), "past");
-    past.where(f.remains(past, f.batch) != 0);
+    past.where(f.remains_of_lines(past, f.batch) != 0);
     out(f.j, place(past), f.batch) = f.lines(f.j + f.in_front(), past, f.batch);
     f.past_rows = past;
 }

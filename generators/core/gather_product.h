@@ -82,17 +82,19 @@ public:
     RDom scattered_rows;
     static constexpr int least_past_caches = 256;        // bytes of such a row
     static constexpr int past_caches_vectors[] = {8, 4}; // that it may have
-    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Such rows are
-    // made in `lines`, whole lines of memory as those are in which a row of B lies: its element 0 is that many columns
-    // behind their first. A vector is then never of two lines, which takes 0.8 of the time. What a call has stored
-    // (runtime/past_caches.cpp) does not remain to be.
+    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Those of one
+    // tile are made in `lines`, with all that lies in the lines of memory in which a row of B lies: B's column 0 is
+    // element in_front() of them. A vector is then never of two lines, which takes 0.8 of the time. What a call has
+    // stored (runtime/past_caches.cpp) does not remain to be.
     int past_caches = 0;
-    Expr passes = Halide::Internal::const_false(); // whether this call's are
-    Expr one_item;                                 // which such a call has: known, it takes 0.98 of the time
-    Expr first_of_b;                               // the index of the first element of B's lines: 0 or less
+    Expr passes = Halide::Internal::const_false();      // whether this call's are, rows of one tile
+    Expr passes_wide = Halide::Internal::const_false(); // and of several
+    Expr one_item;                                      // which such a call has: known, it takes 0.98 of the time
+    Expr first_of_b;                                    // the index of the first element of B's lines: 0 or less
     Expr in_front() const { return -first_of_b % line_elements(); }
     int line_elements() const { return 64 / type.bytes(); }
-    Func lines{"lines"}, partial_lines{"partial_lines"}, fetched_for_lines{"fetched_for_lines"}, remains{"remains"};
+    Func lines{"lines"}, partial_lines{"partial_lines"}, fetched_for_lines{"fetched_for_lines"};
+    Func remains{"remains"}, remains_of_lines{"remains_of_lines"};
     RDom inside_lines, past_rows;
     Expr b_contiguous;  // whether its columns have unit stride, as a condition
     Expr scratch_bytes; // set by the schedule, as a contraction's

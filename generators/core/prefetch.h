@@ -1,4 +1,4 @@
-// Requests to memory in a kernel, as expressions of value 0: own_lowering.h makes them statements. They never fault,
+// Requests to memory in a kernel, as expressions of value 0: requests.h makes them statements. They never fault,
 // wherever they point. (Halide's own prefetch passes the second-level cache by, prefetchnta, where a row waits for
 // those of its neighbours that come later.)
 #pragma once

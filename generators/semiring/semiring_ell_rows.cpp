@@ -34,11 +34,12 @@ public:
             f.past_caches = wide_vector();
             f.first_of_b = b.dim(0).min();
             if (f.past_caches)
-                f.passes = passes_caches(f, c, b, indices);
-            f.hints = {
-                [&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
-                [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
-                [&](const auto &g, const auto &r) { return branch(g.passes, 0, ask_for_row(g, c, rows(r, g.batch))); }};
+                find_past_caches(f, c, b, indices);
+            f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
+                       [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
+                       [&](const auto &g, const auto &r) {
+                           return branch(g.passes || g.passes_wide, 0, ask_for_row(g, c, rows(r, g.batch)));
+                       }};
         }
         f.define();
         scatter_rows(f, rows, c);

@@ -60,7 +60,7 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
     f.own_row.compute_at(own, io);
 }
 
-// Rows that are stored past the caches, in loops for each number of vectors that they have.
+// Rows of one tile that are stored past the caches, in loops for each number of vectors that they have.
 static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task) {
     RVar task("past_task"), row("past_row");
     Var jo("jo"), ji("ji");
@@ -89,7 +89,7 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
     f.lines.store_at(*f.scattered, task).compute_at(*f.scattered, row);
     f.partial_lines.compute_at(f.lines, jo);
     f.fetched_for_lines.compute_at(f.lines, f.i);
-    f.remains.compute_at(*f.scattered, row);
+    f.remains_of_lines.compute_at(*f.scattered, row);
 }
 
 void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
@@ -160,8 +160,10 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         }
         store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
-        if (f.past_caches)
+        if (f.past_caches) {
+            f.remains.compute_at(*f.scattered, row);
             past_caches(f, lanes, rows_of_a_task);
+        }
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
         if (f.own) {
             own_in_tiles(f, LoopLevel(*f.scattered, some), tile, lanes);
