@@ -113,7 +113,7 @@ template <typename Out, typename Dense, typename Entries>
 void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &dense, const Entries &indices) {
     const Expr bytes = bytes_of_row(out, f.columns);
     Expr width = Halide::Internal::const_false();
-    for (const int vectors : f.past_caches_vectors)
+    for (const int vectors : f.past_caches_tiles())
         width = width || bytes == vectors * f.past_caches;
     const auto decided = [&](const Expr &such) {
         const Expr can = such && bytes >= f.least_past_caches && f.b_contiguous && Named(indices).looks_ahead &&
@@ -122,7 +122,7 @@ void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &den
                                           out.dim(1).extent(), out.dim(2).extent()});
     };
     f.passes = decided(width && f.depth <= f.block);
-    f.passes_wide = f.columns > f.past_caches_vectors[0] * f.past_caches / f.type.bytes() &&
+    f.passes_wide = f.columns > f.past_caches_tiles()[0] * f.past_caches / f.type.bytes() &&
                     decided(Halide::Internal::const_true());
 }
 

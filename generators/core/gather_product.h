@@ -8,6 +8,7 @@
 
 #include <Halide.h>
 
+#include <array>
 #include <functional>
 #include <optional>
 
@@ -80,8 +81,7 @@ public:
     Func out; // what the op writes, of the dimensions of `product`; or `product` itself where its rows are
     std::optional<Func> scattered; // stored one by one, wherever they belong, over
     RDom scattered_rows;
-    static constexpr int least_past_caches = 256;        // bytes of such a row
-    static constexpr int past_caches_vectors[] = {8, 4}; // that it may have
+    static constexpr int least_past_caches = 256; // bytes of such a row
     // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Those of one
     // tile are made in `lines`, with all that lies in the lines of memory in which a row of B lies: B's column 0 is
     // element in_front() of them. A vector is then never of two lines, which takes 0.8 of the time. What a call has
@@ -92,6 +92,11 @@ public:
     Expr one_item;                                      // which such a call has: known, it takes 0.98 of the time
     Expr first_of_b;                                    // the index of the first element of B's lines: 0 or less
     Expr in_front() const { return -first_of_b % line_elements(); }
+    // Vectors of a row of one tile: a step that keeps two of them for each has 32 registers for 8, 16 for 4.
+    std::array<int, 2> past_caches_tiles() const {
+        const bool two = tracks_nan() || algebra.temporaries();
+        return two && past_caches < 64 ? std::array{4, 2} : std::array{8, 4};
+    }
     int line_elements() const { return 64 / type.bytes(); }
     Func lines{"lines"}, partial_lines{"partial_lines"}, fetched_for_lines{"fetched_for_lines"};
     Func remains{"remains"}, remains_of_lines{"remains_of_lines"};

@@ -70,8 +70,10 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
         .reorder(f.j, row, task, f.batch)
         .partition(task, Partition::Never)
         .parallel(task);
-    for (const int vectors : f.past_caches_vectors)
+    for (const int vectors : f.past_caches_tiles())
         for (const bool begins_line : {true, false}) {
+            if (vectors * f.past_caches < f.least_past_caches)
+                continue;
             const int columns = vectors * lanes;
             const Expr alike =
                 f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
