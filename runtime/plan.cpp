@@ -197,7 +197,6 @@ Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std:
 }
 
 void Plan::look_ahead(int64_t n) {
-    constexpr int64_t rows_ahead = 24;  // enough to outlast the latency of memory
     constexpr int64_t most_columns = 8; // for a row: of more the processor has several under way at once
     std::vector<int64_t> met(static_cast<size_t>(n), -window - 1); // where a column was last named
     std::vector<int32_t> all;

@@ -24,6 +24,7 @@ struct Plan {
     // Behind the indices of each row, columns that rows soon after it are the first to name: what its kernel asks of
     // memory, where the others are in the cache by then. `n`: columns in all.
     void look_ahead(int64_t n);
+    static constexpr int64_t rows_ahead = 24; // that is: enough to outlast the latency of memory
 };
 
 // Entries of a sparse matrix row by row, or column by column.

@@ -122,7 +122,7 @@ TEST(Structure, SectionsStoreLessThanTwice) {
 
 // Row i names the columns i to i + 5: one that no row before it has named, which stands behind a row in time.
 TEST(Structure, PlansLookAhead) {
-    constexpr int32_t rows = 5000, depth = 6, early = 16;
+    constexpr int32_t rows = 5000, depth = 6, early = nitrix::Plan::rows_ahead;
     nitrix::Lists lists;
     lists.starts.push_back(0);
     for (int32_t i = 0; i < rows; ++i) {
