@@ -79,12 +79,8 @@ void ask_for_items(family::Contraction &f, const Left &left, const Right &right)
     f.ask_for_items = [=, &f](const Expr &tile, const Expr &tiles) {
         Expr shares = 0;
         for (size_t i = 0; i < sizes.size(); ++i) {
-            constexpr int at_once = 4;
-            const Expr lines = Lines::of(Halide::cast<int32_t>(sizes[i])).whole,
-                       share = (lines + at_once * tiles - 1) / (at_once * tiles),
-                       apart = Halide::Internal::make_const(Halide::Int(64), at_once * line_bytes);
-            shares = shares | ask_for_rows(first[i] + Halide::cast<uint64_t>(tile * share * apart), apart, share,
-                                           Lines{at_once});
+            const Lines share{(Lines::of(Halide::cast<int32_t>(sizes[i])).whole + tiles - 1) / tiles};
+            shares = shares | ask_for_row(first[i] + Halide::cast<uint64_t>(tile * share.whole * line_bytes), share);
         }
         return branch(f.asks_for_items, shares, 0);
     };
