@@ -5,14 +5,18 @@
 
 #include <cstdint>
 
+#include "prefetch.h"
+
+using nitrix::line_bytes;
+
 // Rows of so many bytes that lie so far apart, and items of them. They are stored past the caches where the kernel can,
 // they are whole lines, and there are more than a third-level cache may hold for whoever reads them next: it takes 0.7
 // to 0.9 of a product's time.
 extern "C" int32_t nitrix_whether_past_caches(int32_t can, const char *first, int64_t row, int64_t apart, int32_t rows,
                                               int32_t items) {
-    constexpr int64_t line = 64, large = 32 << 20;
+    constexpr int64_t large = 32 << 20;
     const int64_t begins = static_cast<int64_t>(reinterpret_cast<uintptr_t>(first)) | row | (rows > 1 ? apart : 0);
-    return can && items == 1 && begins % line == 0 && row * rows >= large;
+    return can && items == 1 && begins % line_bytes == 0 && row * rows >= large;
 }
 
 #ifdef __x86_64__

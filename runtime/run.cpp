@@ -9,6 +9,7 @@
 #include "error.h"
 #include "halide_hooks.h"
 #include "pack.h"
+#include "prefetch.h"
 #include "run.h"
 #include "scratch.h"
 #include "storage.h"
@@ -161,17 +162,16 @@ halide_dimension_t dimension(const Call &call, int argument, int64_t extent, int
 // Rows that lie alike in lines of memory, with all that lies in theirs: what is in front of the first column has
 // negative indices. A kernel that loads whole lines reads that, and uses nothing of it.
 void begin_at_line(halide_buffer_t &b) {
-    constexpr int64_t line = 64;
     const int64_t bytes = b.type.bytes();
-    const int64_t in_front = static_cast<int64_t>(reinterpret_cast<uintptr_t>(b.host) % line);
+    const int64_t in_front = static_cast<int64_t>(reinterpret_cast<uintptr_t>(b.host) % line_bytes);
     bool alike = in_front % bytes == 0 && b.dim[0].stride == 1;
     for (int d = 1; d < b.dimensions; ++d)
-        alike &= b.dim[d].extent == 1 || b.dim[d].stride * bytes % line == 0;
+        alike &= b.dim[d].extent == 1 || b.dim[d].stride * bytes % line_bytes == 0;
     if (!alike || in_front == 0)
         return;
     b.host -= in_front;
     b.dim[0].min = static_cast<int32_t>(-in_front / bytes);
-    const int64_t all = (in_front + b.dim[0].extent * bytes + line - 1) / line * line;
+    const int64_t all = (in_front + b.dim[0].extent * bytes + line_bytes - 1) / line_bytes * line_bytes;
     b.dim[0].extent = static_cast<int32_t>(std::min<int64_t>(all / bytes, INT32_MAX));
 }
 

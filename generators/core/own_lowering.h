@@ -66,31 +66,21 @@ class OwnLowering : public Halide::Internal::IRMutator {
         Halide::Expr value = mutate(let->value);
         if (!value.same_as(let->value))
             value = simplify(value);
-        const auto outer = known_; // a name may have another meaning elsewhere
-        known_.erase(let->name);
-        Stmt result;
-        if (first || is_const(value)) {
-            known_[let->name] = value;
-            result = mutate(let->body);
-        } else {
-            result = LetStmt::make(let->name, value, mutate(let->body));
-        }
-        known_ = outer;
-        return result;
+        const bool known = first || is_const(value);
+        const ScopedBinding<Halide::Expr> binding(known_, let->name, known ? value : Halide::Expr());
+        const Stmt body = mutate(let->body);
+        return known ? body : LetStmt::make(let->name, value, body);
     }
 
     Halide::Expr visit(const Halide::Internal::Let *let) override {
         const Halide::Expr value = mutate(let->value);
-        const auto outer = known_;
-        known_.erase(let->name);
-        const Halide::Expr result = Halide::Internal::Let::make(let->name, value, mutate(let->body));
-        known_ = outer;
-        return result;
+        const Halide::Internal::ScopedBinding<Halide::Expr> binding(known_, let->name, Halide::Expr());
+        return Halide::Internal::Let::make(let->name, value, mutate(let->body));
     }
 
     Halide::Expr visit(const Halide::Internal::Variable *variable) override {
-        const auto number = known_.find(variable->name);
-        return number == known_.end() ? variable : number->second;
+        const Halide::Expr *const known = known_.find(variable->name);
+        return known && known->defined() ? *known : variable;
     }
 
     Halide::Internal::Stmt visit(const Halide::Internal::Store *store) override {
@@ -134,8 +124,8 @@ class OwnLowering : public Halide::Internal::IRMutator {
             said_[call->name] = what;
     }
 
-    std::map<std::string, int> said_;           // by functions, as conditions around this tell
-    std::map<std::string, Halide::Expr> known_; // variables
+    std::map<std::string, int> said_;             // by functions, as conditions around this tell
+    Halide::Internal::Scope<Halide::Expr> known_; // variables; undefined: a name that has another meaning further out
     bool storing_ = false;
 };
 

@@ -5,9 +5,6 @@
 
 #include <Halide.h>
 
-#include <string>
-#include <vector>
-
 #include "generators/core/branch.h"
 
 namespace nitrix {
