@@ -25,14 +25,15 @@ extern "C" int32_t nitrix_whether_past_caches(int32_t can, const char *first, in
 // Other threads may see what comes after such a store before it; not what comes after this.
 void nitrix::end_stores_past_caches() { _mm_sfence(); }
 
-// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64. 0: nothing remains to
-// be stored. Whole vectors are loaded as they were stored, then shifted: else each load would wait for two stores.
+// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64. What remains to be
+// stored is as the caller has it, or -1: all of it. Whole vectors are loaded as they were stored, then shifted: else
+// each load would wait for two stores.
 extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *to, const char *from, int64_t bytes,
-                                                                          int32_t in_front) {
+                                                                          int32_t in_front, int32_t remains) {
     if (in_front == 0) {
         for (int64_t at = 0; at < bytes; at += 64)
             _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_loadu_si512(from + at));
-        return 0;
+        return remains;
     }
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i which = _mm512_add_epi32(lanes, _mm512_set1_epi32(in_front / 4));
@@ -42,11 +43,11 @@ extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *
         _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_permutex2var_epi32(vector, which, next));
         vector = next;
     }
-    return 0;
+    return remains;
 }
 
 extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to, const char *from, int64_t bytes,
-                                                                       int32_t in_front) {
+                                                                       int32_t in_front, int32_t remains) {
     const auto *vectors = reinterpret_cast<const __m256i *>(from + in_front / 32 * 32);
     auto *stored = reinterpret_cast<__m256i *>(to);
     const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
@@ -61,10 +62,10 @@ extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to,
         _mm256_stream_si256(stored + v, shifted);
         vector = next;
     }
-    return 0;
+    return remains;
 }
 #else
 void nitrix::end_stores_past_caches() {}
-extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t, int32_t) { return 1; }
-extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t, int32_t) { return 1; }
+extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t, int32_t, int32_t) { return -1; }
+extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t, int32_t, int32_t) { return -1; }
 #endif

@@ -175,17 +175,23 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     const auto place = [&](const Expr &at) {
         return Halide::unsafe_promise_clamped(rows(at, f.batch), 0, out.dim(1).extent() - 1);
     };
-    const auto store_past_caches = [&](const Expr &element, const Expr &in_front) {
+    // The row that `made` holds from element in_front on; what then remains, below 0 if the row does.
+    const auto store_past_caches = [&](const Halide::Func &made, const Expr &in_front, const Expr &remains) {
         using Halide::Internal::Call;
+        const auto at = [&](const Expr &column) {
+            const Halide::FuncRef element = made(column, f.i, f.batch);
+            return address_of(element.size() == 1 ? Expr(element) : Expr(element[0]));
+        };
+        const Expr size = out.type().bytes(), from = at(0);
+        // By the last one's address, for all of them to be made.
+        const Expr bytes = Halide::cast<int64_t>(at(in_front + f.columns - 1) - from) + (1 - in_front) * size;
         return Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
-                          {address(out, 0, place(f.i), f.batch), address_of(element), bytes_of_row(out, f.columns),
-                           in_front * out.type().bytes()},
-                          Call::Extern);
+                          {address(out, 0, place(f.i), f.batch), from, bytes, in_front * size, remains}, Call::Extern);
     };
     Halide::RDom r(0, Halide::select(f.passes, 0, count), "r");
     if (f.past_caches) {
-        f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product(0, f.i, f.batch), 0), 1);
-        r.where(f.remains(r, f.batch) != 0);
+        f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product, 0, 0), -1);
+        r.where(f.remains(r, f.batch) < 0);
     }
     out(f.j, f.i, f.batch) = Halide::undef(out.type());
     out(f.j, place(r), f.batch) = f.product(f.j, r, f.batch);
@@ -195,10 +201,14 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     if (!f.past_caches)
         return;
     f.one_item = out.dim(2).extent() == 1;
-    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.lines(0, f.i, f.batch), f.in_front());
+    const Expr in_doubt = f.doubts() ? -Halide::cast<int32_t>(f.in_doubt(f.i, f.batch)) : Expr(0);
+    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.lines, f.in_front(), in_doubt);
+    if (f.doubts())
+        f.define_again();
     Halide::RDom past(0, Halide::select(f.passes, count, 0), "past");
-    past.where(f.remains_of_lines(past, f.batch) != 0);
-    out(f.j, place(past), f.batch) = f.lines(f.j + f.in_front(), past, f.batch);
+    past.where(f.remains_of_lines(past, f.batch) < 0);
+    out(f.j, place(past), f.batch) =
+        f.doubts() ? Expr(f.again(f.j, past, f.batch)) : Expr(f.lines(f.j + f.in_front(), past, f.batch));
     f.past_rows = past;
 }
 

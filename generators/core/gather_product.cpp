@@ -145,9 +145,50 @@ void GatherProduct::define_lines() {
     const int line = line_elements();
     const Expr end = (in_front() + columns + line - 1) / line * line;
     const Expr column = unsafe_promise_clamped(j, 0, end - 1) + first_of_b;
-    partial_lines(j, i, batch) = as_tuple(start());
-    partial_lines(j, i, batch) = as_tuple(step(state_of(partial_lines, {j, i, batch}), at, column));
-    lines(j, i, batch) = finished(merge(start(), state_of(partial_lines, {j, i, batch})));
+    if (!doubts()) {
+        partial_lines(j, i, batch) = as_tuple(start());
+        partial_lines(j, i, batch) = as_tuple(step(state_of(partial_lines, {j, i, batch}), at, column));
+        lines(j, i, batch) = finished(merge(start(), state_of(partial_lines, {j, i, batch})));
+        return;
+    }
+    partial_lines(j, i, batch) = as_tuple({algebra.init(type)[0], zero(type)});
+    partial_lines(j, i, batch) = as_tuple(quick_step(state_of(partial_lines, {j, i, batch}), at, column));
+    const State all = state_of(partial_lines, {j, i, batch});
+    lines(j, i, batch) = as_tuple({algebra.finalize({all[0]}), all[1]});
+    define_doubt();
+}
+
+void GatherProduct::define_doubt() {
+    const int lanes = past_caches / type.bytes();
+    const Expr begin = in_front(), end = begin + columns;
+    const auto of_vector = [&](const Expr &vector) { // but not what lies beside the row
+        const Expr at = vector * lanes + lane;
+        const Expr sum = lines(unsafe_promise_clamped(at, 0, end - 1), i, batch)[1];
+        return select(at >= begin && at < end, sum, zero(type));
+    };
+    more_vectors = RDom(1, columns / lanes - 1 + select(first_of_b < 0, line_elements() / lanes, 0), "more_vectors");
+    squares(lane, i, batch) = of_vector(0);
+    squares(lane, i, batch) += of_vector(more_vectors);
+    const Type bits = UInt(type.bits()); // of what is not negative: a NaN if more than infinity's
+    all_lanes = RDom(0, lanes, "all_lanes");
+    in_doubt(i, batch) = Internal::const_false();
+    in_doubt(i, batch) =
+        in_doubt(i, batch) || reinterpret(bits, squares(all_lanes, i, batch)) > reinterpret(bits, infinity(type));
+}
+
+void GatherProduct::define_again() {
+    inside_again = RDom(0, min(depth, block), "inside_again");
+    const Expr entry = unsafe_promise_clamped(inside_again, 0, depth - 1);
+    inside_again.where(remains_of_lines(i, batch) < 0);
+    inside_again.where(index(entry, i, batch) >= 0);
+    partial_again(j, i, batch) = as_tuple(start());
+    partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), entry, j));
+    again(j, i, batch) = finished(merge(start(), state_of(partial_again, {j, i, batch})));
+}
+
+State GatherProduct::quick_step(const State &state, const Expr &k, const Expr &column) const {
+    const Expr term = algebra.combine(value(k, i, batch), gathered(k, column));
+    return {algebra.update({state[0]}, term)[0], fma(term, term, state[1])};
 }
 
 } // namespace nitrix::family

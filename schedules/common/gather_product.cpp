@@ -77,7 +77,16 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
             const int columns = vectors * lanes;
             const Expr alike =
                 f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
-            store.specialize(alike && f.one_item && f.passes).vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+            const Expr such = alike && f.one_item && f.passes;
+            Stage tile = store.specialize(such);
+            if (f.doubts()) {
+                tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
+                for (Stage stage : {Stage(f.partial_again), f.partial_again.update().reorder(f.j, f.inside_again)})
+                    stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+                f.squares.update().specialize(alike).vectorize(f.lane, lanes).unroll(f.more_vectors);
+            } else {
+                tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+            }
             f.lines.specialize(alike)
                 .split(f.j, jo, ji, begins_line ? columns : columns + f.line_elements(), TailStrategy::RoundUp)
                 .reorder(ji, jo, f.i, f.batch)
@@ -88,6 +97,12 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
         }
     // Never met, but what it would read is checked: one column at a time it is no more than there is.
     f.lines.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
+    if (f.doubts()) {
+        store.split(f.j, jo, ji, 1);
+        f.partial_again.compute_at(*f.scattered, jo);
+        f.squares.compute_at(*f.scattered, row).vectorize(f.lane, lanes);
+        f.in_doubt.compute_at(*f.scattered, row).update().atomic().vectorize(f.all_lanes, lanes);
+    }
     f.lines.store_at(*f.scattered, task).compute_at(*f.scattered, row);
     f.partial_lines.compute_at(f.lines, jo);
     f.fetched_for_lines.compute_at(f.lines, f.i);

@@ -160,6 +160,40 @@ def test_where_an_operand_begins_changes_no_bit(semiring, columns, dtype):
         assert same_bits(past, beside), offset
 
 
+@pytest.mark.parametrize("offset", [0, 16])
+@pytest.mark.parametrize(("columns", "dtype"), [(64, "f4"), (128, "f4"), (32, "f8"), (64, "f8")])
+@pytest.mark.parametrize("semiring", ["tropical_max_plus", "tropical_min_plus"])
+def test_only_a_nan_operand_makes_a_tropical_result_nan(semiring, columns, dtype, offset):
+    """Rows past the caches look for NaN among the terms, where infinities of both signs make them too."""
+    rows = (32 << 20) // (columns * np.dtype(dtype).itemsize) + 37
+    rng = np.random.default_rng(columns)
+    indices = np.clip(np.arange(rows)[:, None] + rng.integers(-50, 50, (rows, 3)), -1, rows - 1).astype(np.int32)
+    values = rng.standard_normal((rows, 3)).astype(dtype)
+    b = behind_a_line((rows, columns), dtype, offset)
+    b[:] = rng.standard_normal(b.shape)
+    for x in (values, b):
+        for special in (np.nan, -np.nan, np.inf, -np.inf):
+            x[rng.integers(0, rows, 300), rng.integers(0, x.shape[1], 300)] = special
+        x[rng.integers(0, rows, 300)] = np.inf
+        x[rng.integers(0, rows, 300)] = -np.inf
+    ell = ELL(values, indices, rows)
+    past = nitrix.empty(b.shape, dtype)
+    semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring, out=past)
+    better, identity = (np.fmax, -np.inf) if semiring == "tropical_max_plus" else (np.fmin, np.inf)
+    for begin in range(0, rows, 8192):  # in pieces, to spare memory
+        some = slice(begin, begin + 8192)
+        expected = np.full(past[some].shape, identity, dtype)
+        poisoned = np.zeros(expected.shape, bool)
+        for k in range(3):
+            there = indices[some, k, None] >= 0
+            a, x = values[some, k, None], b[indices[some, k]]
+            with np.errstate(invalid="ignore"):
+                expected = better(expected, np.where(there, a + x, identity))
+            poisoned |= there & (np.isnan(a) | np.isnan(x))
+        expected[poisoned] = np.nan
+        assert np.array_equal(past[some], expected, equal_nan=True)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
 @pytest.mark.parametrize("at_end", [False, True])
 def test_no_page_beyond_an_operand_is_read(at_end):
