@@ -1,5 +1,6 @@
 #include "generators/core/gather_product.h"
 
+#include "generators/core/own_lowering.h"
 #include "generators/core/rows_ahead.h"
 
 namespace nitrix::family {
@@ -42,7 +43,10 @@ State GatherProduct::step(const State &state, const Expr &k, const Expr &column)
             next.push_back(Halide::max(state[1], magnitude(v)));
         return next;
     }
-    const Expr a = value(k, i, batch), x = gathered(k, column);
+    const Expr a = value(k, i, batch);
+    const Expr x = by_masks && column.same_as(j)
+                       ? load_where(j < columns, gathered(k, unsafe_promise_clamped(j, 0, columns - 1)))
+                       : gathered(k, column);
     if (algebra.bit_packed()) {
         // Bit by bit: any bit of x where a is true. Made one truth value at the end.
         const Expr ones = Internal::make_const(type, 255);

@@ -82,6 +82,9 @@ public:
     std::optional<Func> scattered; // stored one by one, wherever they belong, over
     RDom scattered_rows;
     static constexpr int least_past_caches = 256; // bytes of such a row
+    // Whether a row of one tile whose last vector is not whole is read by masks: in other widths it takes two tiles and
+    // 2 to 7 times as long.
+    bool by_masks = false;
     // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Those of one
     // tile are made in `lines`, with all that lies in the lines of memory in which a row of B lies: B's column 0 is
     // element in_front() of them. A vector is then never of two lines, which takes 0.8 of the time. What a call has

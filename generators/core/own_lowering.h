@@ -24,6 +24,13 @@ inline Halide::Expr decided_by(const std::string &function, const std::vector<Ha
     return Call::make(Halide::Int(32), "nitrix_whether_" + function, arguments, Call::PureExtern) == 1;
 }
 
+// An element, of which a vector is read by a mask: where the condition does not hold it is anything, and no memory is
+// read.
+inline Halide::Expr load_where(const Halide::Expr &condition, const Halide::Expr &element) {
+    using Halide::Internal::Call;
+    return Call::make(element.type(), "nitrix_load_where", {condition, element}, Call::PureExtern);
+}
+
 class OwnLowering : public Halide::Internal::IRMutator {
     using IRMutator::visit;
 
@@ -34,6 +41,13 @@ class OwnLowering : public Halide::Internal::IRMutator {
         if (Requests::is_one(call->name)) {
             _halide_user_assert(storing_) << call->name << " stands where nothing is stored";
             return 0;
+        }
+        if (call->name == "nitrix_load_where") {
+            const Expr condition = Internal::simplify(mutate(call->args[0])), element = mutate(call->args[1]);
+            const auto *load = element.as<Internal::Load>();
+            _halide_user_assert(load) << "load_where: " << element << " is not stored";
+            return Internal::Load::make(load->type, load->name, load->index, load->image, load->param, condition,
+                                        load->alignment);
         }
         if (call->name != "nitrix_address_of")
             return IRMutator::visit(call);

@@ -32,6 +32,7 @@ public:
             f.rows = indices.dim(1).extent();
             f.asked_bytes = bytes_of_row(b, columns) * Named(indices).count();
             f.past_caches = wide_vector();
+            f.by_masks = f.past_caches && b.type().bits() >= 32; // what the targets have masked loads of
             f.first_of_b = b.dim(0).min();
             if (f.past_caches)
                 find_past_caches(f, c, b, indices);

@@ -125,19 +125,32 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             return;
         stage.split(f.i, task, f.i, rows_of_a_task, TailStrategy::GuardWithIf).parallel(task);
     };
-    for (int width = most * lanes; width >= narrowest; width /= 2) {
-        Stage wide = out.specialize(f.columns >= width && f.b_contiguous);
-        wide.split(f.j, jo, ji, width, TailStrategy::ShiftInwards).vectorize(ji, std::min(width, lanes)).unroll(ji);
+    const auto in_tiles = [&](const Expr &such, int width, TailStrategy tail) {
+        Stage wide = out.specialize(such && f.b_contiguous);
+        wide.split(f.j, jo, ji, width, tail).vectorize(ji, std::min(width, lanes)).unroll(ji);
         wide.reorder(ji, jo, f.i, f.batch);
         on_threads(wide);
-        wide.specialize(f.depth <= family::GatherProduct::block);
+        return wide;
+    };
+    // Rows of one tile read by masks. The least number of their columns is known too: a mask for each vector would take
+    // 1.3 times as long. Not for 5 and 7 vectors, which are as 6 and 8 with a vector of nothing (1.2 times as long):
+    // compiling them all takes half as long again.
+    std::vector<std::pair<Expr, int>> by_masks;
+    for (int before = 0, vectors = 1; f.by_masks && vectors <= most; vectors += vectors < 4 ? 1 : 2) {
+        by_masks.emplace_back(f.columns > before * lanes && f.columns <= vectors * lanes, vectors);
+        before = vectors;
     }
+    for (const auto &[such, vectors] : by_masks)
+        in_tiles(such, vectors * lanes, TailStrategy::RoundUp);
+    for (int width = most * lanes; width >= (f.by_masks ? most * lanes : narrowest); width /= 2)
+        in_tiles(f.columns >= width, width, TailStrategy::ShiftInwards)
+            .specialize(f.depth <= family::GatherProduct::block);
     out.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
     on_threads(out);
 
     const auto across = [&](Stage stage) {
-        for (int width = lanes; width >= narrowest; width /= 2)
-            stage.specialize(f.columns >= width && f.b_contiguous)
+        for (int width = lanes; width >= (f.by_masks ? lanes : narrowest); width /= 2)
+            stage.specialize((f.by_masks || f.columns >= width) && f.b_contiguous)
                 .vectorize(f.j, width, TailStrategy::RoundUp)
                 .unroll(f.j);
     };
@@ -167,13 +180,18 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             .parallel(some);
         // Rows that are one tile have a loop of their own, and go from registers to where they belong (in the general
         // form 1.3 times as long). LOG, which is busy with its exponentials, does not gain.
-        for (int vectors = f.own || f.streams() ? 0 : most; vectors >= 1; vectors /= 2) {
-            const int width = vectors * lanes;
+        const auto from_registers = [&](const Expr &such, int vectors) {
             Var tile_of_row("tile_of_row");
-            store.specialize(f.columns == width && f.b_contiguous && f.depth <= family::GatherProduct::block)
-                .split(f.j, tile_of_row, f.j, width, TailStrategy::GuardWithIf)
+            store.specialize(such && f.b_contiguous && f.depth <= family::GatherProduct::block)
+                .split(f.j, tile_of_row, f.j, vectors * lanes, TailStrategy::GuardWithIf)
                 .vectorize(f.j, lanes)
                 .unroll(f.j);
+        };
+        if (!f.own && !f.streams()) {
+            for (int vectors = most; vectors >= 1; vectors /= 2)
+                from_registers(f.columns == vectors * lanes, vectors);
+            for (const auto &[such, vectors] : by_masks)
+                from_registers(such, vectors);
         }
         store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         out.store_at(*f.scattered, some).compute_at(*f.scattered, row);

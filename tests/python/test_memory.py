@@ -215,6 +215,35 @@ def test_no_page_beyond_an_operand_is_read(at_end):
     assert np.array_equal(result, np.broadcast_to(3 * np.arange(columns, dtype=np.float32), result.shape))
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@pytest.mark.parametrize("depth", [24, 300])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "tropical_min_plus", "euclidean"])
+def test_rows_of_every_width_are_read_to_their_end(semiring, dtype, depth):
+    """A structure that is mostly padding, an operand whose last element is the last of what may be read."""
+    rows, widest, page = 33, 140, mmap.PAGESIZE
+    size = np.dtype(dtype).itemsize
+    inside = -(-(rows * widest * size) // page) * page
+    memory = mmap.mmap(-1, inside + page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(address + inside), page, 0) == 0
+    rng = np.random.default_rng(depth)
+    indices = rng.integers(0, rows, (rows, depth)).astype(np.int32)
+    indices[rng.random(indices.shape) < 0.9] = -1
+    indices = -np.sort(-indices, axis=1)  # padding behind the entries, or blocks of 256 would hold others
+    indices[0] = rows - 1
+    ell = ELL(rng.standard_normal((rows, depth)).astype(dtype), indices, rows)
+    for columns in (*range(1, 131), widest):
+        b = np.frombuffer(memory, dtype, rows * columns, inside - rows * columns * size).reshape(rows, columns)
+        b[:] = rng.standard_normal(b.shape)
+        b[5, -1], b[6, 0] = np.nan, np.inf
+        result = np.full((rows, columns + 3), 7, dtype)
+        semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring, out=result[:, :columns])
+        plain = semiring_ell_matmul(ell.values, indices, b.copy(), semiring=semiring)
+        assert same_bits(np.ascontiguousarray(result[:, :columns]), plain), columns
+        assert (result[:, columns:] == 7).all(), columns
+
+
 @pytest.mark.parametrize("semiring", ["real", "tropical_min_plus"])
 def test_gradients_past_the_caches_are_the_same(semiring):
     rows, columns = 131_080, 64
