@@ -25,15 +25,18 @@ extern "C" int32_t nitrix_whether_past_caches(int32_t can, const char *first, in
 // Other threads may see what comes after such a store before it; not what comes after this.
 void nitrix::end_stores_past_caches() { _mm_sfence(); }
 
-// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64. What remains to be
-// stored is as the caller has it, or -1: all of it. Whole vectors are loaded as they were stored, then shifted: else
-// each load would wait for two stores.
+// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64; or nothing, where the
+// caller has `remains` below 0 (a line that is stored past the caches and then again takes 20 times as long). Returns
+// whether it remains to be stored, below 0. Whole vectors are loaded as they were stored, then shifted: else each load
+// would wait for two stores.
 extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *to, const char *from, int64_t bytes,
                                                                           int32_t in_front, int32_t remains) {
+    if (remains)
+        return remains;
     if (in_front == 0) {
         for (int64_t at = 0; at < bytes; at += 64)
             _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_loadu_si512(from + at));
-        return remains;
+        return 0;
     }
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i which = _mm512_add_epi32(lanes, _mm512_set1_epi32(in_front / 4));
@@ -43,11 +46,13 @@ extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *
         _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_permutex2var_epi32(vector, which, next));
         vector = next;
     }
-    return remains;
+    return 0;
 }
 
 extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to, const char *from, int64_t bytes,
                                                                        int32_t in_front, int32_t remains) {
+    if (remains)
+        return remains;
     const auto *vectors = reinterpret_cast<const __m256i *>(from + in_front / 32 * 32);
     auto *stored = reinterpret_cast<__m256i *>(to);
     const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
@@ -62,7 +67,7 @@ extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to,
         _mm256_stream_si256(stored + v, shifted);
         vector = next;
     }
-    return remains;
+    return 0;
 }
 #else
 void nitrix::end_stores_past_caches() {}
