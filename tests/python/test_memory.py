@@ -194,19 +194,29 @@ def test_only_a_nan_operand_makes_a_tropical_result_nan(semiring, columns, dtype
         assert np.array_equal(past[some], expected, equal_nan=True)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
-@pytest.mark.parametrize("at_end", [False, True])
-def test_no_page_beyond_an_operand_is_read(at_end):
-    """Its first line is the first of what may be read, or its last the last."""
-    rows, columns, page = 131_075, 64, mmap.PAGESIZE
-    size = rows * columns * 4
-    inside = -(-(size + 64) // page) * page
+needs_mprotect = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+
+
+def between_closed_pages(size):
+    """Whole pages of memory, for so many bytes at least: the page in front of them and the one behind are closed."""
+    page = mmap.PAGESIZE
+    inside = -(-size // page) * page
     memory = mmap.mmap(-1, inside + 2 * page)
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for closed in (address, address + page + inside):
         assert ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(closed), page, 0) == 0
-    begin = page + (inside - 48 - size if at_end else 16)
-    b = np.frombuffer(memory, np.float32, rows * columns, begin).reshape(rows, columns)
+    return np.frombuffer(memory, np.uint8, inside, page)
+
+
+@needs_mprotect
+@pytest.mark.parametrize("at_end", [False, True])
+def test_no_page_beyond_an_operand_is_read(at_end):
+    """Its first line is the first of what may be read, or its last the last."""
+    rows, columns = 131_075, 64
+    size = rows * columns * 4
+    memory = between_closed_pages(size + 64)
+    begin = memory.size - 48 - size if at_end else 16
+    b = memory[begin : begin + size].view(np.float32).reshape(rows, columns)
     b[:] = np.arange(columns, dtype=np.float32)
     indices = ((np.arange(rows)[:, None] + [0, 1, 5]) % rows).astype(np.int32)
     ell = ELL(np.ones((rows, 3), np.float32), indices, rows)
@@ -215,18 +225,15 @@ def test_no_page_beyond_an_operand_is_read(at_end):
     assert np.array_equal(result, np.broadcast_to(3 * np.arange(columns, dtype=np.float32), result.shape))
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect")
+@needs_mprotect
 @pytest.mark.parametrize("depth", [24, 300])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "tropical_min_plus", "euclidean"])
 def test_rows_of_every_width_are_read_to_their_end(semiring, dtype, depth):
     """A structure that is mostly padding, an operand whose last element is the last of what may be read."""
-    rows, widest, page = 33, 140, mmap.PAGESIZE
+    rows, widest = 33, 140
     size = np.dtype(dtype).itemsize
-    inside = -(-(rows * widest * size) // page) * page
-    memory = mmap.mmap(-1, inside + page)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    assert ctypes.CDLL(None, use_errno=True).mprotect(ctypes.c_void_p(address + inside), page, 0) == 0
+    memory = between_closed_pages(rows * widest * size)
     rng = np.random.default_rng(depth)
     indices = rng.integers(0, rows, (rows, depth)).astype(np.int32)
     indices[rng.random(indices.shape) < 0.9] = -1
@@ -234,7 +241,7 @@ def test_rows_of_every_width_are_read_to_their_end(semiring, dtype, depth):
     indices[0] = rows - 1
     ell = ELL(rng.standard_normal((rows, depth)).astype(dtype), indices, rows)
     for columns in (*range(1, 131), widest):
-        b = np.frombuffer(memory, dtype, rows * columns, inside - rows * columns * size).reshape(rows, columns)
+        b = memory[-rows * columns * size :].view(dtype).reshape(rows, columns)
         b[:] = rng.standard_normal(b.shape)
         b[5, -1], b[6, 0] = np.nan, np.inf
         result = np.full((rows, columns + 3), 7, dtype)
