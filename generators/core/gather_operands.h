@@ -123,6 +123,10 @@ void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &den
                                           out.dim(1).extent(), out.dim(2).extent()});
     };
     f.passes = decided(width && f.depth <= f.block);
+    f.one_item = out.dim(2).extent() == 1;
+    if (f.keeps_lines())
+        f.in_lines = !f.passes && width && f.depth <= f.block && f.b_contiguous && f.one_item &&
+                     f.in_front() % f.in_front_unit() == 0;
     f.passes_wide = f.columns > f.past_caches_tiles()[0] * f.past_caches / f.type.bytes() &&
                     decided(Halide::Internal::const_true());
 }
@@ -189,7 +193,7 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
         return Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
                           {address(out, 0, place(f.i), f.batch), from, bytes, in_front * size, remains}, Call::Extern);
     };
-    Halide::RDom r(0, Halide::select(f.passes, 0, count), "r");
+    Halide::RDom r(0, Halide::select(f.passes || f.in_lines, 0, count), "r");
     if (f.past_caches) {
         f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product, 0, 0), -1);
         r.where(f.remains(r, f.batch) < 0);
@@ -201,16 +205,21 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     f.scattered_rows = r;
     if (!f.past_caches)
         return;
-    f.one_item = out.dim(2).extent() == 1;
     const Expr in_doubt = f.doubts() ? -Halide::cast<int32_t>(f.in_doubt(f.i, f.batch)) : Expr(0);
-    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.lines, f.in_front(), in_doubt);
+    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.passing.row, f.in_front(), in_doubt);
     if (f.doubts())
         f.define_again();
     Halide::RDom past(0, Halide::select(f.passes, count, 0), "past");
     past.where(f.remains_of_lines(past, f.batch) < 0);
     out(f.j, place(past), f.batch) =
-        f.doubts() ? Expr(f.again(f.j, past, f.batch)) : Expr(f.lines(f.j + f.in_front(), past, f.batch));
+        f.doubts() ? Expr(f.again(f.j, past, f.batch)) : Expr(f.passing.row(f.j + f.in_front(), past, f.batch));
     f.past_rows = past;
+    if (!f.keeps_lines())
+        return;
+    Halide::RDom kept(0, Halide::select(f.in_lines, count, 0), "kept");
+    out(f.j, place(kept), f.batch) = load_across([&](const Expr &at) { return Expr(f.kept.row(at, kept, f.batch)); },
+                                                 f.j, f.in_front(), f.in_front_unit(), f.line_elements());
+    f.kept_rows = kept;
 }
 
 } // namespace nitrix

@@ -136,30 +136,36 @@ void GatherProduct::define() {
     merged(j, i, batch) = as_tuple(start());
     merged(j, i, batch) = as_tuple(merge(state_of(merged, {j, i, batch}), state_of(partial, {j, i, blocks, batch})));
     product(j, i, batch) = finished(state_of(merged, {j, i, batch}));
-    if (past_caches)
-        define_lines();
+    if (past_caches) {
+        define_lines(passing, doubts());
+        if (doubts())
+            define_doubt();
+    }
+    if (keeps_lines())
+        define_lines(kept, false);
 }
 
-// Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone.
-void GatherProduct::define_lines() {
-    define_fetched(fetched_for_lines);
-    inside_lines = RDom(0, min(depth, block), "inside_lines");
-    const Expr at = unsafe_promise_clamped(inside_lines + fetched_for_lines(i, batch), 0, depth - 1);
-    inside_lines.where(index(at, i, batch) >= 0);
+// Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone. Merging
+// the block with what a row starts from would change nothing: it has begun with that itself.
+void GatherProduct::define_lines(InLines &lines, bool quick) {
+    define_fetched(lines.fetched);
+    lines.inside = RDom(0, min(depth, block), "inside_lines");
+    const Expr at = unsafe_promise_clamped(lines.inside + lines.fetched(i, batch), 0, depth - 1);
+    lines.inside.where(index(at, i, batch) >= 0);
     const int line = line_elements();
     const Expr end = (in_front() + columns + line - 1) / line * line;
     const Expr column = unsafe_promise_clamped(j, 0, end - 1) + first_of_b;
-    if (!doubts()) {
-        partial_lines(j, i, batch) = as_tuple(start());
-        partial_lines(j, i, batch) = as_tuple(step(state_of(partial_lines, {j, i, batch}), at, column));
-        lines(j, i, batch) = finished(merge(start(), state_of(partial_lines, {j, i, batch})));
+    Func &partial = lines.partial;
+    if (!quick) {
+        partial(j, i, batch) = as_tuple(start());
+        partial(j, i, batch) = as_tuple(step(state_of(partial, {j, i, batch}), at, column));
+        lines.row(j, i, batch) = finished(state_of(partial, {j, i, batch}));
         return;
     }
-    partial_lines(j, i, batch) = as_tuple({algebra.init(type)[0], zero(type)});
-    partial_lines(j, i, batch) = as_tuple(quick_step(state_of(partial_lines, {j, i, batch}), at, column));
-    const State all = state_of(partial_lines, {j, i, batch});
-    lines(j, i, batch) = as_tuple({algebra.finalize({all[0]}), all[1]});
-    define_doubt();
+    partial(j, i, batch) = as_tuple({algebra.init(type)[0], zero(type)});
+    partial(j, i, batch) = as_tuple(quick_step(state_of(partial, {j, i, batch}), at, column));
+    const State all = state_of(partial, {j, i, batch});
+    lines.row(j, i, batch) = as_tuple({algebra.finalize({all[0]}), all[1]});
 }
 
 void GatherProduct::define_doubt() {
@@ -167,7 +173,7 @@ void GatherProduct::define_doubt() {
     const Expr begin = in_front(), end = begin + columns;
     const auto of_vector = [&](const Expr &vector) { // but not what lies beside the row
         const Expr at = vector * lanes + lane;
-        const Expr sum = lines(unsafe_promise_clamped(at, 0, end - 1), i, batch)[1];
+        const Expr sum = passing.row(unsafe_promise_clamped(at, 0, end - 1), i, batch)[1];
         return select(at >= begin && at < end, sum, zero(type));
     };
     more_vectors = RDom(1, columns / lanes - 1 + select(first_of_b < 0, line_elements() / lanes, 0), "more_vectors");
@@ -187,7 +193,7 @@ void GatherProduct::define_again() {
     inside_again.where(index(entry, i, batch) >= 0);
     partial_again(j, i, batch) = as_tuple(start());
     partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), entry, j));
-    again(j, i, batch) = finished(merge(start(), state_of(partial_again, {j, i, batch})));
+    again(j, i, batch) = finished(state_of(partial_again, {j, i, batch}));
 }
 
 State GatherProduct::quick_step(const State &state, const Expr &k, const Expr &column) const {

@@ -85,28 +85,40 @@ public:
     // Whether a row of one tile whose last vector is not whole is read by masks: in other widths it takes two tiles and
     // 2 to 7 times as long.
     bool by_masks = false;
-    // Bytes of the vectors with which rows that are scattered may be stored past the caches; 0: none are. Those of one
-    // tile are made in `lines`, with all that lies in the lines of memory in which a row of B lies: B's column 0 is
-    // element in_front() of them. A vector is then never of two lines, which takes 0.8 of the time. What a call has
-    // stored (runtime/past_caches.cpp) does not remain to be.
+    // Rows of one tile that are scattered may be made with all that lies in the lines of memory in which a row of B
+    // lies: B's column 0 is element in_front() of them. A vector is then never of two lines, which takes 0.8 of the
+    // time.
+    struct InLines {
+        Func row{"lines"}, partial{"partial_lines"}, fetched{"fetched_for_lines"};
+        RDom inside;
+    };
+    Expr first_of_b; // the index of the first element of B's lines: 0 or less
+    Expr in_front() const { return -first_of_b % line_elements(); }
+    int line_elements() const { return 64 / type.bytes(); }
+    // Bytes of the vectors with which such rows and wider ones may be stored past the caches; 0: none are. What a call
+    // has stored (runtime/past_caches.cpp) does not remain to be.
     int past_caches = 0;
     Expr passes = Halide::Internal::const_false();      // whether this call's are, rows of one tile
     Expr passes_wide = Halide::Internal::const_false(); // and of several
     Expr one_item;                                      // which such a call has: known, it takes 0.98 of the time
-    Expr first_of_b;                                    // the index of the first element of B's lines: 0 or less
-    Expr in_front() const { return -first_of_b % line_elements(); }
+    InLines passing;
+    Func remains{"remains"}, remains_of_lines{"remains_of_lines"};
+    RDom past_rows;
+    // Whether others are made in lines: of as many vectors, where B's columns begin at a line or a multiple of 16 bytes
+    // behind one, as arrays of NumPy do. They stay in registers (16 do not suffice for two of each vector).
+    bool keeps_lines() const { return past_caches == 64 || (past_caches && !two_for_each()); }
+    Expr in_lines = Halide::Internal::const_false();
+    int in_front_unit() const { return 16 / type.bytes(); } // divides in_front() then
+    InLines kept;
+    RDom kept_rows;
     // Vectors of a row of one tile: a step that keeps two of them for each has 32 registers for 8, 16 for 4.
     std::array<int, 2> past_caches_tiles() const {
-        const bool two = tracks_nan() || algebra.temporaries();
-        return two && past_caches < 64 ? std::array{4, 2} : std::array{8, 4};
+        return two_for_each() && past_caches < 64 ? std::array{4, 2} : std::array{8, 4};
     }
-    int line_elements() const { return 64 / type.bytes(); }
-    Func lines{"lines"}, partial_lines{"partial_lines"}, fetched_for_lines{"fetched_for_lines"};
-    Func remains{"remains"}, remains_of_lines{"remains_of_lines"};
-    RDom inside_lines, past_rows;
-    // Such lines are made without a search for NaN. The sum of the squares of the terms is one if a term is: one
-    // instruction of three in place of two of four, 0.85 of the time. Terms may be NaN though no operand is (infinities
-    // of both signs), so a row in doubt is made again, exactly.
+    bool two_for_each() const { return tracks_nan() || algebra.temporaries(); }
+    // What is stored past the caches is made without a search for NaN. The sum of the squares of the terms is one if a
+    // term is: one instruction of three in place of two of four, 0.85 of the time. Terms may be NaN though no operand
+    // is (infinities of both signs), so a row in doubt is made again, exactly.
     bool doubts() const {
         return tracks_nan() && algebra.combine_keeps_nan() && !edge &&
                past_caches_tiles()[0] * past_caches >= least_past_caches;
@@ -129,7 +141,7 @@ private:
     Expr contribution(const Expr &k) const;
     Expr magnitude(const Expr &x) const;
     void define_fetched(Func &func) const;
-    void define_lines();
+    void define_lines(InLines &lines, bool quick);
     void define_doubt();
     State start() const;
     State step(const State &state, const Expr &k, const Expr &column) const;

@@ -31,6 +31,15 @@ inline Halide::Expr load_where(const Halide::Expr &condition, const Halide::Expr
     return Call::make(element.type(), "nitrix_load_where", {condition, element}, Call::PureExtern);
 }
 
+// What is stored: element `at + by` of a Func that is kept in vectors. A vector of such elements lies in two of the
+// Func's, and is put together in registers, which have no addresses. `by`: a multiple of `unit` below `end`.
+template <typename Element>
+Halide::Expr load_across(const Element &element, const Halide::Expr &at, const Halide::Expr &by, int unit, int end) {
+    using Halide::Internal::Call;
+    const Halide::Expr shifted = element(at + by);
+    return Call::make(shifted.type(), "nitrix_load_across", {shifted, element(at), by, unit, end}, Call::PureExtern);
+}
+
 class OwnLowering : public Halide::Internal::IRMutator {
     using IRMutator::visit;
 
@@ -49,12 +58,45 @@ class OwnLowering : public Halide::Internal::IRMutator {
             return Internal::Load::make(load->type, load->name, load->index, load->image, load->param, condition,
                                         load->alignment);
         }
+        if (call->name == "nitrix_load_across") // one element, or what begins a vector
+            return mutate(call->args[0]);
         if (call->name != "nitrix_address_of")
             return IRMutator::visit(call);
         const auto *load = call->args[0].as<Internal::Load>();
         _halide_user_assert(load) << "address_of: " << call->args[0] << " is not stored";
         return reinterpret<uint64_t>(Internal::Variable::make(Handle(), load->name)) +
                cast<uint64_t>(cast<int64_t>(mutate(load->index)) * load->type.bytes());
+    }
+
+    // A store for each offset: shuffles are of constants.
+    Halide::Internal::Stmt store_across(const Halide::Internal::Store &store, const Halide::Internal::Call &call) {
+        using namespace Halide::Internal;
+        const auto *first = call.args[1].as<Load>();
+        const auto *vector = first ? first->index.as<Ramp>() : nullptr;
+        const auto begin = vector ? as_const_int(vector->base) : std::nullopt;
+        _halide_user_assert(begin) << "load_across: " << call.args[1] << " is not a vector of one that is kept";
+        const int lanes = vector->lanes;
+        const auto load = [&](int64_t at) {
+            const Halide::Expr index = Ramp::make(make_const(Halide::Int(64), *begin + at), vector->stride, lanes);
+            return Load::make(first->type, first->name, index, first->image, first->param, const_true(lanes),
+                              ModulusRemainder(lanes, 0));
+        };
+        const auto *everywhere = call.args[2].as<Broadcast>();
+        const Halide::Expr by = mutate(everywhere ? everywhere->value : call.args[2]), index = mutate(store.index);
+        Stmt stores;
+        for (int64_t offset = *as_const_int(call.args[4]); (offset -= *as_const_int(call.args[3])) >= 0;) {
+            const Halide::Expr such = simplify(by == make_const(by.type(), offset));
+            if (is_const_zero(such))
+                continue;
+            const int inside = static_cast<int>(offset % lanes);
+            Halide::Expr value = load(offset - inside);
+            if (inside)
+                value =
+                    Shuffle::make_slice(Shuffle::make_concat({value, load(offset - inside + lanes)}), inside, 1, lanes);
+            const Stmt one = Store::make(store.name, value, index, store.param, const_true(lanes), store.alignment);
+            stores = stores.defined() ? IfThenElse::make(such, one, stores) : one;
+        }
+        return stores;
     }
 
     // An element's distance from an array's first one is computed with 64 bits: int64(j + first) - int64(first). What
@@ -98,6 +140,9 @@ class OwnLowering : public Halide::Internal::IRMutator {
     }
 
     Halide::Internal::Stmt visit(const Halide::Internal::Store *store) override {
+        const auto *call = store->value.as<Halide::Internal::Call>();
+        if (call && call->name == "nitrix_load_across" && call->type.is_vector() && !is_const_zero(call->args[2]))
+            return store_across(*store, *call);
         const Halide::Internal::Stmt requests = Requests::of(store->value);
         if (!requests.defined())
             return IRMutator::visit(store);

@@ -60,6 +60,30 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
     f.own_row.compute_at(own, io);
 }
 
+// Rows of one tile made with all that lies in their lines, in vectors for the calls that are `such`.
+static void in_lines(family::GatherProduct::InLines &lines, const family::GatherProduct &f, const Expr &such, int width,
+                     int lanes) {
+    Var jo("jo"), ji("ji");
+    lines.row.specialize(such)
+        .split(f.j, jo, ji, width, TailStrategy::RoundUp)
+        .reorder(ji, jo, f.i, f.batch)
+        .vectorize(ji, lanes)
+        .unroll(ji);
+    for (Stage stage : {Stage(lines.partial), lines.partial.update().reorder(f.j, lines.inside)})
+        stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+}
+
+// Where they are made.
+static void lines_at(family::GatherProduct::InLines &lines, const family::GatherProduct &f, const RVar &task,
+                     const RVar &row) {
+    Var jo("jo"), ji("ji");
+    // Never met, but what it would read is checked: one column at a time it is no more than there is.
+    lines.row.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
+    lines.row.store_at(*f.scattered, task).compute_at(*f.scattered, row);
+    lines.partial.compute_at(lines.row, jo);
+    lines.fetched.compute_at(lines.row, f.i);
+}
+
 // Rows of one tile that are stored past the caches, in loops for each number of vectors that they have.
 static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task) {
     RVar task("past_task"), row("past_row");
@@ -87,33 +111,46 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
             } else {
                 tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
             }
-            f.lines.specialize(alike)
-                .split(f.j, jo, ji, begins_line ? columns : columns + f.line_elements(), TailStrategy::RoundUp)
-                .reorder(ji, jo, f.i, f.batch)
-                .vectorize(ji, lanes)
-                .unroll(ji);
-            for (Stage stage : {Stage(f.partial_lines), f.partial_lines.update().reorder(f.j, f.inside_lines)})
-                stage.specialize(alike).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+            in_lines(f.passing, f, alike, begins_line ? columns : columns + f.line_elements(), lanes);
         }
-    // Never met, but what it would read is checked: one column at a time it is no more than there is.
-    f.lines.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
     if (f.doubts()) {
         store.split(f.j, jo, ji, 1);
         f.partial_again.compute_at(*f.scattered, jo);
         f.squares.compute_at(*f.scattered, row).vectorize(f.lane, lanes);
         f.in_doubt.compute_at(*f.scattered, row).update().atomic().vectorize(f.all_lanes, lanes);
     }
-    f.lines.store_at(*f.scattered, task).compute_at(*f.scattered, row);
-    f.partial_lines.compute_at(f.lines, jo);
-    f.fetched_for_lines.compute_at(f.lines, f.i);
+    lines_at(f.passing, f, task, row);
     f.remains_of_lines.compute_at(*f.scattered, row);
+}
+
+// Other such rows, where the operand begins inside a line.
+static void kept_in_lines(family::GatherProduct &f, int lanes, int rows_of_a_task) {
+    RVar task("kept_task"), row("kept_row");
+    Var jo("jo");
+    Stage store = f.scattered->update(2);
+    store.allow_race_conditions()
+        .split(f.kept_rows.x, task, row, rows_of_a_task, TailStrategy::GuardWithIf)
+        .reorder(f.j, row, task, f.batch)
+        .partition(task, Partition::Never)
+        .parallel(task);
+    for (const int vectors : f.past_caches_tiles())
+        for (const bool begins_line : {true, false}) {
+            const int columns = vectors * lanes;
+            const Expr alike =
+                f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
+            store.specialize(alike && f.in_lines)
+                .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
+                .vectorize(f.j, lanes)
+                .unroll(f.j);
+            in_lines(f.kept, f, alike, begins_line ? columns : columns + f.line_elements(), lanes);
+        }
+    lines_at(f.kept, f, task, row);
 }
 
 void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
     // A step of a tropical algebra keeps a second accumulator, which finds NaN: 16 in all, of 32 registers.
     const bool many_registers = tile.rows * tile.vectors > 16;
-    const bool two = f.tracks_nan() || f.algebra.temporaries();
-    const int most = f.lowering || f.reduction || (two && (f.edge || !many_registers)) ? 4 : 8;
+    const int most = f.lowering || f.reduction || (f.two_for_each() && (f.edge || !many_registers)) ? 4 : 8;
     const int rows_of_a_task = f.own ? f.rows_of_own : 64;
     const int narrowest = std::min(lanes, std::max(4, lanes / 4));
     Var jo("jo"), ji("ji"), task("task");
@@ -198,6 +235,8 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         if (f.past_caches) {
             f.remains.compute_at(*f.scattered, row);
             past_caches(f, lanes, rows_of_a_task);
+            if (f.keeps_lines())
+                kept_in_lines(f, lanes, rows_of_a_task);
         }
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
         if (f.own) {

@@ -251,6 +251,37 @@ def test_rows_of_every_width_are_read_to_their_end(semiring, dtype, depth):
         assert (result[:, columns:] == 7).all(), columns
 
 
+@needs_mprotect
+@pytest.mark.parametrize("depth", [1, 7, 300])
+@pytest.mark.parametrize(("columns", "dtype"), [(32, "f4"), (64, "f4"), (128, "f4"), (32, "f8"), (64, "f8")])
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "euclidean"])
+def test_rows_made_of_whole_lines_have_the_bits_of_others(semiring, columns, dtype, depth):
+    """Wherever in their lines operand and result begin; beside the operand's rows are NaN, then a closed page."""
+    rows, size = 37, np.dtype(dtype).itemsize
+    rng = np.random.default_rng(depth)
+    indices = rng.integers(0, rows, (rows, depth)).astype(np.int32)
+    indices[1] = -1
+    indices[rng.random(indices.shape) < 0.9] = -1  # else there is no plan
+    indices = -np.sort(-indices, axis=1)
+    ell = ELL(rng.standard_normal((rows, depth)).astype(dtype), indices, rows)
+    x = rng.standard_normal((rows, columns)).astype(dtype)
+    x[3, 5], x[4, -1], x[5, 0], x[6, 0] = np.nan, np.nan, -np.inf, -0.0
+    plain = semiring_ell_matmul(ell.values, indices, x, semiring=semiring)
+    for offset in {0, size, 16, 32, 48, 64 - size}:
+        memory = between_closed_pages(x.nbytes + 64).view(dtype)
+        memory[:] = np.nan
+        begin = memory.size - (64 - offset) // size - x.size if offset else memory.size - x.size
+        b = memory[begin : begin + x.size].reshape(x.shape)
+        assert b.ctypes.data % 64 == offset
+        b[:] = x
+        for place in {0, size, 16, offset}:
+            wide = behind_a_line((rows, columns + 16), dtype, place)
+            wide[:] = 7
+            semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring, out=wide[:, :columns])
+            assert same_bits(np.ascontiguousarray(wide[:, :columns]), plain), (offset, place)
+            assert (wide[:, columns:] == 7).all(), (offset, place)
+
+
 @pytest.mark.parametrize("semiring", ["real", "tropical_min_plus"])
 def test_gradients_past_the_caches_are_the_same(semiring):
     rows, columns = 131_080, 64
