@@ -1,5 +1,6 @@
 #include "generators/core/gather_dot.h"
 
+#include "generators/core/own_lowering.h"
 #include "generators/core/rows_ahead.h"
 
 namespace nitrix::family {
@@ -10,15 +11,19 @@ GatherDot::GatherDot(Type type, Func index, Func out, Expr sources, Expr columns
     : type(type), index(std::move(index)), out(std::move(out)), sources(std::move(sources)),
       columns(std::move(columns)) {}
 
+Expr GatherDot::element(const Expr &of_column) const { return by_masks ? load_where(inside, of_column) : of_column; }
+
 void GatherDot::define(const Step &step) {
     steps = RDom(0, (columns + lanes - 1) / lanes, "steps");
     steps.where(index(k, i, batch) >= 0);
     const Expr source = unsafe_promise_clamped(index(k, i, batch), 0, sources - 1);
     const Expr j = steps * lanes + lane;
-    // Lanes behind the end read the last column and keep their sum.
+    inside = likely(j < columns);
+    // Lanes behind the end keep their sum.
+    const Expr column = by_masks ? unsafe_promise_clamped(j, 0, columns - 1) : likely(min(j, columns - 1));
     partial(lane, k, i, batch) = zero(type);
-    const Expr sum = partial(lane, k, i, batch), next = step(sum, likely(min(j, columns - 1)), source);
-    partial(lane, k, i, batch) = select(likely(j < columns), next, sum);
+    const Expr sum = partial(lane, k, i, batch);
+    partial(lane, k, i, batch) = select(inside, step(sum, column, source), sum);
     eight(lane, k, i, batch) = partial(lane, k, i, batch) + partial(lane + 8, k, i, batch);
     four(lane, k, i, batch) = eight(lane, k, i, batch) + eight(lane + 4, k, i, batch);
     two(lane, k, i, batch) = four(lane, k, i, batch) + four(lane + 2, k, i, batch);

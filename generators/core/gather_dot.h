@@ -27,6 +27,12 @@ public:
 
     void define(const Step &step);
 
+    // Set before: whether the target can load a vector by a mask. Elements behind the last column are then not read at
+    // all; else the last column is, in their place, one element at a time.
+    bool by_masks = false;
+    // An element of a dense array, as a step reads it.
+    Halide::Expr element(const Halide::Expr &of_column) const;
+
     // If given, what asks memory for all that a later row names: an expression of value 0, as GatherProduct's. `depth`:
     // entries of a row.
     std::function<Halide::Expr(Halide::Expr later)> hint;
@@ -40,6 +46,7 @@ public:
 
     Var k{"k"}, i{"i"}, batch{"batch"}, lane{"lane"};
     RDom steps;
+    Halide::Expr inside; // whether a lane has a column
     Func partial{"partial"}, eight{"eight"}, four{"four"}, two{"two"};
     Func fetched{"fetched"};
 };

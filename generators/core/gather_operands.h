@@ -81,8 +81,7 @@ template <typename Dense> Lines lines_of_row(const Dense &dense, const Expr &col
 
 // Whether asking gains anything: what a second-level cache and a bit more hold is a tenth slower for it, what a
 // third-level cache holds takes up to 1.8 times as long without.
-template <typename Dense> Expr outgrows_caches(const Dense &dense) {
-    constexpr int small = 3 << 20;
+template <typename Dense> Expr outgrows_caches(const Dense &dense, int small = 3 << 20) {
     return rows_apart(dense) * dense.dim(1).extent() >= small;
 }
 
@@ -144,10 +143,16 @@ Expr ask_for_named(const family::GatherProduct &f, const Dense &dense, const Ent
                                   lines_of_row(dense, f.columns, f.batch)));
 }
 
-// All that row `later` of any structure names.
+// All that row `later` of any structure names, where `dense` outgrows so many bytes.
 template <typename Dense, typename Entries>
-Expr ask_for_all_named(const Dense &dense, const Entries &indices, const Expr &later, const Expr &batch) {
-    return branch(outgrows_caches(dense) && indices.dim(0).stride() == 1,
+Expr asks_for_all_named(const Dense &dense, const Entries &indices, int small) {
+    return outgrows_caches(dense, small) && indices.dim(0).stride() == 1;
+}
+
+template <typename Dense, typename Entries>
+Expr ask_for_all_named(const Expr &asks, const Dense &dense, const Entries &indices, const Expr &later,
+                       const Expr &batch) {
+    return branch(asks,
                   ask_for_named(address(dense, 0, 0, batch), rows_apart(dense), address(indices, 0, later, batch),
                                 Halide::min(indices.dim(0).extent(), most_entries),
                                 lines_of_row(dense, dense.dim(0).extent(), batch)),

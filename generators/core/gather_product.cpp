@@ -19,6 +19,8 @@ Expr GatherProduct::source(const Expr &k) const {
 
 Expr GatherProduct::gathered(const Expr &k, const Expr &column) const { return b(column, source(k), batch); }
 
+Expr GatherProduct::masked(const Expr &element) const { return load_where(j < columns, element); }
+
 Expr GatherProduct::contribution(const Expr &k) const {
     return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k, j));
 }
@@ -29,7 +31,7 @@ Expr GatherProduct::magnitude(const Expr &x) const {
     return reinterpret(bits, x) & Internal::make_const(bits, ~(uint64_t{1} << (type.bits() - 1)));
 }
 
-State GatherProduct::step(const State &state, const Expr &k, const Expr &column) const {
+State GatherProduct::step(const State &state, const Expr &k, const Expr &of_b) const {
     if (reduction)
         return {reduction->step(state[0], k)};
     if (lowering)
@@ -44,9 +46,7 @@ State GatherProduct::step(const State &state, const Expr &k, const Expr &column)
         return next;
     }
     const Expr a = value(k, i, batch);
-    const Expr x = by_masks && column.same_as(j)
-                       ? load_where(j < columns, gathered(k, unsafe_promise_clamped(j, 0, columns - 1)))
-                       : gathered(k, column);
+    const Expr x = of_b.same_as(j) ? column(b, source(k), batch) : gathered(k, of_b);
     if (algebra.bit_packed()) {
         // Bit by bit: any bit of x where a is true. Made one truth value at the end.
         const Expr ones = Internal::make_const(type, 255);

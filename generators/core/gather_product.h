@@ -52,6 +52,7 @@ public:
     std::vector<std::function<Expr(const GatherProduct &f, const Expr &row)>> hints;
     Expr rows;
     Expr asked_bytes; // of what entries name, for a row
+    Expr asks;        // if given, whether a call asks at all: one that does not has loops of its own
 
     // If given, own->c(j, i, batch) is what row i adds to its edges, a product of its own in the order of
     // semiring_matmul: made for rows_of_own rows at a time before their edges are met, and for columns that own_step
@@ -85,6 +86,11 @@ public:
     // Whether a row of one tile whose last vector is not whole is read by masks: in other widths it takes two tiles and
     // 2 to 7 times as long.
     bool by_masks = false;
+    // Column j of a dense array, as edges and steps read it.
+    template <typename Dense, typename... Others> Expr column(const Dense &dense, const Others &...others) const {
+        return by_masks ? masked(dense(Halide::unsafe_promise_clamped(j, 0, columns - 1), others...))
+                        : Expr(dense(j, others...));
+    }
     // Rows of one tile that are scattered may be made with all that lies in the lines of memory in which a row of B
     // lies: B's column 0 is element in_front() of them. A vector is then never of two lines, which takes 0.8 of the
     // time.
@@ -138,6 +144,7 @@ public:
 
 private:
     Expr gathered(const Expr &k, const Expr &column) const;
+    Expr masked(const Expr &element) const; // read where there is a column
     Expr contribution(const Expr &k) const;
     Expr magnitude(const Expr &x) const;
     void define_fetched(Func &func) const;

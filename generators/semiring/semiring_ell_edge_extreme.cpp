@@ -18,11 +18,12 @@ public:
     void generate() {
         family::GatherProduct f = ell::edges_by_row(algebra(), *this);
         const Expr row = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, own.dim(1).extent() - 1);
-        f.edge = [&](const Expr &k) { return source(f.j, f.source(k), f.batch); };
+        f.by_masks = wide_vector() > 0;
+        f.edge = [&](const Expr &k) { return f.column(source, f.source(k), f.batch); };
         bias.dim(0).set_min(0).set_extent(y.dim(0).extent());
         bias.dim(1).set_min(0).set_extent(y.dim(2).extent());
         f.finish = [&](const Expr &reduced) {
-            return ell::edge(own(f.j, row, f.batch) + bias(f.j, f.batch), reduced, slope(f.batch));
+            return ell::edge(f.column(own, row, f.batch) + f.column(bias, f.batch), reduced, slope(f.batch));
         };
         f.define();
         scatter_rows(f, rows, y);

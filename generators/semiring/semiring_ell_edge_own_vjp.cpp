@@ -21,10 +21,14 @@ public:
         family::GatherProduct f(algebra(), out.type(), nullptr, index, source, source.dim(1).extent(), columns,
                                 indices.dim(0).extent());
         const Expr row = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, own.dim(1).extent() - 1);
+        f.by_masks = wide_vector() > 0;
         f.reduction = f.sum([&](const Expr &so_far, const Expr &k) {
-            const ell::EdgeTerm term = {own(f.j, row, f.batch), source(f.j, f.source(k), f.batch),
-                                        slope(f.batch),         y(f.j, row, f.batch),
-                                        dy(f.j, row, f.batch),  winner(f.j, row, f.batch) == slots(k, f.i, f.batch)};
+            const ell::EdgeTerm term = {f.column(own, row, f.batch),
+                                        f.column(source, f.source(k), f.batch),
+                                        slope(f.batch),
+                                        f.column(y, row, f.batch),
+                                        f.column(dy, row, f.batch),
+                                        f.column(winner, row, f.batch) == slots(k, f.i, f.batch)};
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();
@@ -38,6 +42,8 @@ public:
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&
                          dy.dim(0).stride() == 1;
+        if (algebra().drops_nan())
+            f.b_contiguous = f.b_contiguous && winner.dim(0).stride() == 1;
         schedule_with(f);
     }
 };

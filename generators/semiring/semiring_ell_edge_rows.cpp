@@ -16,8 +16,9 @@ public:
     void generate() {
         family::GatherProduct f = ell::edges_by_row(algebra(), *this);
         const Expr row = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, own.dim(1).extent() - 1);
+        f.by_masks = wide_vector() > 0;
         f.edge = [&](const Expr &k) {
-            return ell::edge(own(f.j, row, f.batch), source(f.j, f.source(k), f.batch), slope(f.batch));
+            return ell::edge(f.column(own, row, f.batch), f.column(source, f.source(k), f.batch), slope(f.batch));
         };
         f.define();
         scatter_rows(f, rows, y);

@@ -22,11 +22,15 @@ public:
         family::GatherProduct f(algebra(), out.type(), nullptr, index, own, own.dim(1).extent(), columns,
                                 indices.dim(0).extent());
         const Expr row = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, source.dim(1).extent() - 1);
+        f.by_masks = wide_vector() > 0;
         f.reduction = f.sum([&](const Expr &so_far, const Expr &k) {
             const Expr i = f.source(k);
-            const ell::EdgeTerm term = {own(f.j, i, f.batch), source(f.j, row, f.batch),
-                                        slope(f.batch),       y(f.j, i, f.batch),
-                                        dy(f.j, i, f.batch),  winner(f.j, i, f.batch) == slots(k, f.i, f.batch)};
+            const ell::EdgeTerm term = {f.column(own, i, f.batch),
+                                        f.column(source, row, f.batch),
+                                        slope(f.batch),
+                                        f.column(y, i, f.batch),
+                                        f.column(dy, i, f.batch),
+                                        f.column(winner, i, f.batch) == slots(k, f.i, f.batch)};
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();
@@ -40,6 +44,8 @@ public:
         scatter_rows(f, rows, out);
         f.b_contiguous = own.dim(0).stride() == 1 && source.dim(0).stride() == 1 && y.dim(0).stride() == 1 &&
                          dy.dim(0).stride() == 1;
+        if (algebra().drops_nan())
+            f.b_contiguous = f.b_contiguous && winner.dim(0).stride() == 1;
         schedule_with(f);
     }
 };

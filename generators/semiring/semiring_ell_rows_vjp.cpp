@@ -30,10 +30,11 @@ public:
             algebra(), out.type(), value, [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, dc,
             dc.dim(1).extent(), columns, indices.dim(0).extent());
         const Expr own = Halide::unsafe_promise_clamped(rows(f.i, f.batch), 0, b.dim(1).extent() - 1);
+        f.by_masks = wide_vector() > 0;
         f.reduction = f.sum([&](const Expr &so_far, const Expr &k) {
             const Expr i = f.source(k);
-            const ell::Term term = {dc(f.j, i, f.batch), value(k, f.i, f.batch), b(f.j, own, f.batch),
-                                    c(f.j, i, f.batch), winner(f.j, i, f.batch) == slots(k, f.i, f.batch)};
+            const ell::Term term = {f.column(dc, i, f.batch), value(k, f.i, f.batch), f.column(b, own, f.batch),
+                                    f.column(c, i, f.batch), f.column(winner, i, f.batch) == slots(k, f.i, f.batch)};
             return ell::add_for_source(algebra(), so_far, term);
         });
         if (algebra().drops_nan()) {

@@ -24,11 +24,14 @@ public:
         if (!algebra().drops_nan()) { // which do not read B
             f.rows = rows;
             f.depth = depth;
-            f.hint = [&](const Expr &later) { return ask_for_all_named(b, indices, later, f.batch); };
+            const Expr asks = asks_for_all_named(b, indices, 8 << 20);
+            f.hint = [&, asks](const Expr &later) { return ask_for_all_named(asks, b, indices, later, f.batch); };
         }
+        f.by_masks = wide_vector() > 0;
         f.define([&](const Expr &sum, const Expr &j, const Expr &source) {
-            const ell::Term term = {dc(j, f.i, f.batch), values(f.k, f.i, f.batch), b(j, source, f.batch),
-                                    c(j, f.i, f.batch), winner(j, f.i, f.batch) == f.i * depth + f.k};
+            const ell::Term term = {f.element(dc(j, f.i, f.batch)), values(f.k, f.i, f.batch),
+                                    f.element(b(j, source, f.batch)), f.element(c(j, f.i, f.batch)),
+                                    f.element(winner(j, f.i, f.batch)) == f.i * depth + f.k};
             return ell::add_for_value(algebra(), sum, term);
         });
         f.contiguous = ell::contiguous(algebra(), b, c, dc, winner);

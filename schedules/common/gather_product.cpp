@@ -162,8 +162,8 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             return;
         stage.split(f.i, task, f.i, rows_of_a_task, TailStrategy::GuardWithIf).parallel(task);
     };
-    const auto in_tiles = [&](const Expr &such, int width, TailStrategy tail) {
-        Stage wide = out.specialize(such && f.b_contiguous);
+    const auto in_tiles = [&](Stage stage, const Expr &such, int width, TailStrategy tail) {
+        Stage wide = stage.specialize(such && f.b_contiguous);
         wide.split(f.j, jo, ji, width, tail).vectorize(ji, std::min(width, lanes)).unroll(ji);
         wide.reorder(ji, jo, f.i, f.batch);
         on_threads(wide);
@@ -178,12 +178,17 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         before = vectors;
     }
     for (const auto &[such, vectors] : by_masks)
-        in_tiles(such, vectors * lanes, TailStrategy::RoundUp);
-    for (int width = most * lanes; width >= (f.by_masks ? most * lanes : narrowest); width /= 2)
-        in_tiles(f.columns >= width, width, TailStrategy::ShiftInwards)
-            .specialize(f.depth <= family::GatherProduct::block);
-    out.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
-    on_threads(out);
+        in_tiles(out, such, vectors * lanes, TailStrategy::RoundUp);
+    const auto in_any_width = [&](Stage stage) {
+        for (int width = most * lanes; width >= (f.by_masks ? most * lanes : narrowest); width /= 2)
+            in_tiles(stage, f.columns >= width, width, TailStrategy::ShiftInwards)
+                .specialize(f.depth <= family::GatherProduct::block);
+        stage.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
+        on_threads(stage);
+    };
+    if (f.asks.defined())
+        in_any_width(out.specialize(!f.asks));
+    in_any_width(out);
 
     const auto across = [&](Stage stage) {
         for (int width = lanes; width >= (f.by_masks ? lanes : narrowest); width /= 2)

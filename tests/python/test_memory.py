@@ -10,7 +10,13 @@ import pytest
 from processes import output_of
 
 import nitrix
-from nitrix.semiring import semiring_ell_matmul, semiring_ell_matmul_vjp, semiring_matmul
+from nitrix.semiring import (
+    semiring_ell_edge_reduce,
+    semiring_ell_edge_reduce_vjp,
+    semiring_ell_matmul,
+    semiring_ell_matmul_vjp,
+    semiring_matmul,
+)
 from nitrix.sparse import ELL
 
 handler = np._core.multiarray.get_handler_name
@@ -280,6 +286,50 @@ def test_rows_made_of_whole_lines_have_the_bits_of_others(semiring, columns, dty
             semiring_ell_matmul(ell.values, ell.indices, b, semiring=semiring, out=wide[:, :columns])
             assert same_bits(np.ascontiguousarray(wide[:, :columns]), plain), (offset, place)
             assert (wide[:, columns:] == 7).all(), (offset, place)
+
+
+def before_a_closed_page(x):
+    memory = between_closed_pages(x.nbytes)
+    placed = memory[memory.size - x.nbytes :].view(x.dtype).reshape(x.shape)
+    placed[:] = x
+    return placed
+
+
+def strided(x):
+    wide = np.empty((x.shape[0], 2 * x.shape[1]), x.dtype)[:, ::2]
+    wide[:] = x
+    return wide
+
+
+@needs_mprotect
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "euclidean", "log"])
+def test_gradients_and_edges_of_every_width_read_to_their_end(semiring, dtype):
+    """Vectors of a row are read by masks: no element behind the last, and the bits of columns read one by one."""
+    rows, depth = 29, 6
+    rng = np.random.default_rng(rows)
+    indices = rng.integers(-1, rows, (rows, depth)).astype(np.int32)
+    indices[0] = rows - 1
+    ell = ELL(rng.standard_normal((rows, depth)).astype(dtype), indices, rows)
+    slope = np.full((), 0.25, dtype)
+
+    def results(x, dy):
+        y = semiring_ell_matmul(ell.values, ell.indices, x, semiring=semiring)
+        z = semiring_ell_edge_reduce(x, dy, ell.indices, slope, semiring=semiring)
+        y, z = (strided(a) if x.strides[1] > x.itemsize else before_a_closed_page(a) for a in (y, z))
+        return (
+            y,
+            z,
+            *semiring_ell_matmul_vjp(ell.values, ell.indices, x, y, dy, semiring=semiring),
+            *semiring_ell_edge_reduce_vjp(x, dy, ell.indices, slope, z, dy, semiring=semiring),
+        )
+
+    for columns in (*range(1, 50), 63, 65, 66, 79, 95, 100, 127, 129, 140):
+        x, dy = (rng.standard_normal((rows, columns)).astype(dtype) for _ in range(2))
+        got = results(before_a_closed_page(x), before_a_closed_page(dy))
+        expected = results(strided(x), strided(dy))
+        for which, (a, b) in enumerate(zip(got, expected, strict=True)):
+            assert same_bits(np.ascontiguousarray(a), np.ascontiguousarray(b)), (columns, which)
 
 
 @pytest.mark.parametrize("semiring", ["real", "tropical_min_plus"])
