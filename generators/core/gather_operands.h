@@ -143,7 +143,7 @@ Expr ask_for_named(const family::GatherProduct &f, const Dense &dense, const Ent
                                   lines_of_row(dense, f.columns, f.batch)));
 }
 
-// All that row `later` of any structure names, where `dense` outgrows so many bytes.
+// Whether a call asks for all that rows of any structure name: where `dense` outgrows so many bytes.
 template <typename Dense, typename Entries>
 Expr asks_for_all_named(const Dense &dense, const Entries &indices, int small) {
     return outgrows_caches(dense, small) && indices.dim(0).stride() == 1;

@@ -145,8 +145,7 @@ void GatherProduct::define() {
         define_lines(kept, false);
 }
 
-// Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone. Merging
-// the block with what a row starts from would change nothing: it has begun with that itself.
+// Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone.
 void GatherProduct::define_lines(InLines &lines, bool quick) {
     define_fetched(lines.fetched);
     lines.inside = RDom(0, min(depth, block), "inside_lines");
@@ -159,7 +158,7 @@ void GatherProduct::define_lines(InLines &lines, bool quick) {
     if (!quick) {
         partial(j, i, batch) = as_tuple(start());
         partial(j, i, batch) = as_tuple(step(state_of(partial, {j, i, batch}), at, column));
-        lines.row(j, i, batch) = finished(state_of(partial, {j, i, batch}));
+        lines.row(j, i, batch) = finished(merge(start(), state_of(partial, {j, i, batch})));
         return;
     }
     partial(j, i, batch) = as_tuple({algebra.init(type)[0], zero(type)});
@@ -193,7 +192,7 @@ void GatherProduct::define_again() {
     inside_again.where(index(entry, i, batch) >= 0);
     partial_again(j, i, batch) = as_tuple(start());
     partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), entry, j));
-    again(j, i, batch) = finished(state_of(partial_again, {j, i, batch}));
+    again(j, i, batch) = finished(merge(start(), state_of(partial_again, {j, i, batch})));
 }
 
 State GatherProduct::quick_step(const State &state, const Expr &k, const Expr &column) const {

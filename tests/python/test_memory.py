@@ -269,9 +269,12 @@ def test_rows_made_of_whole_lines_have_the_bits_of_others(semiring, columns, dty
     indices[1] = -1
     indices[rng.random(indices.shape) < 0.9] = -1  # else there is no plan
     indices = -np.sort(-indices, axis=1)
-    ell = ELL(rng.standard_normal((rows, depth)).astype(dtype), indices, rows)
+    indices[2, 0], indices[2, 1:] = 7, -1
+    values = rng.standard_normal((rows, depth)).astype(dtype)
     x = rng.standard_normal((rows, columns)).astype(dtype)
     x[3, 5], x[4, -1], x[5, 0], x[6, 0] = np.nan, np.nan, -np.inf, -0.0
+    values[2], x[7] = np.finfo(dtype).tiny, -np.finfo(dtype).tiny  # whose product is -0, and their sum 0
+    ell = ELL(values, indices, rows)
     plain = semiring_ell_matmul(ell.values, indices, x, semiring=semiring)
     for offset in {0, size, 16, 32, 48, 64 - size}:
         memory = between_closed_pages(x.nbytes + 64).view(dtype)
