@@ -123,7 +123,7 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
     f.remains_of_lines.compute_at(*f.scattered, row);
 }
 
-// Other such rows, where the operand begins inside a line.
+// Other such rows: they stay in registers.
 static void kept_in_lines(family::GatherProduct &f, int lanes, int rows_of_a_task) {
     RVar task("kept_task"), row("kept_row");
     Var jo("jo");
