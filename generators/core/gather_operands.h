@@ -108,7 +108,8 @@ struct Named {
 };
 
 // Whether the rows of a result, a unit stride inside, are stored past the caches (runtime/past_caches.cpp), made of
-// those of `dense`. If so the kernel asks for later rows too: rows of one tile need not find out whether it does.
+// those of `dense`. If so the kernel asks for later rows too: rows of one tile need not find out whether it does. And
+// whether other rows are made in lines.
 template <typename Out, typename Dense, typename Entries>
 void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &dense, const Entries &indices) {
     const Expr bytes = bytes_of_row(out, f.columns);

@@ -60,6 +60,33 @@ static void own_in_tiles(family::GatherProduct &f, const LoopLevel &task, const 
     f.own_row.compute_at(own, io);
 }
 
+// The loop over the rows that an update of the result stores one by one.
+struct RowLoop {
+    RVar task{"task"}, row{"row"};
+    Stage store;
+
+    RowLoop(const family::GatherProduct &f, int update, const RVar &rows, int rows_of_a_task)
+        : store(Func(*f.scattered).update(update)) {
+        store
+            .allow_race_conditions() // no two rows of a plan are the same one
+            .split(rows, task, row, rows_of_a_task, TailStrategy::GuardWithIf)
+            .reorder(f.j, row, task, f.batch)
+            .partition(task, Partition::Never) // else each of these loops is there twice
+            .parallel(task);
+    }
+};
+
+// The widths of rows of one tile that may be made in lines, and of what is made of them: where B's columns begin a
+// line, and where they begin inside one.
+template <typename Each> static void each_width_in_lines(const family::GatherProduct &f, int lanes, const Each &each) {
+    for (const int vectors : f.past_caches_tiles()) {
+        const int columns = vectors * lanes;
+        const Expr such = f.columns == columns && f.b_contiguous;
+        each(such && f.first_of_b == 0, columns, columns);
+        each(such && f.first_of_b < 0, columns, columns + f.line_elements());
+    }
+}
+
 // Rows of one tile made with all that lies in their lines, in vectors for the calls that are `such`.
 static void in_lines(family::GatherProduct::InLines &lines, const family::GatherProduct &f, const Expr &such, int width,
                      int lanes) {
@@ -74,77 +101,56 @@ static void in_lines(family::GatherProduct::InLines &lines, const family::Gather
 }
 
 // Where they are made.
-static void lines_at(family::GatherProduct::InLines &lines, const family::GatherProduct &f, const RVar &task,
-                     const RVar &row) {
+static void lines_at(family::GatherProduct::InLines &lines, const family::GatherProduct &f, const RowLoop &rows) {
     Var jo("jo"), ji("ji");
     // Never met, but what it would read is checked: one column at a time it is no more than there is.
     lines.row.split(f.j, jo, ji, 1).reorder(ji, jo, f.i, f.batch);
-    lines.row.store_at(*f.scattered, task).compute_at(*f.scattered, row);
+    lines.row.store_at(*f.scattered, rows.task).compute_at(*f.scattered, rows.row);
     lines.partial.compute_at(lines.row, jo);
     lines.fetched.compute_at(lines.row, f.i);
 }
 
 // Rows of one tile that are stored past the caches, in loops for each number of vectors that they have.
 static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task) {
-    RVar task("past_task"), row("past_row");
     Var jo("jo"), ji("ji");
-    Stage store = f.scattered->update(1);
-    store.allow_race_conditions()
-        .split(f.past_rows.x, task, row, rows_of_a_task, TailStrategy::GuardWithIf)
-        .reorder(f.j, row, task, f.batch)
-        .partition(task, Partition::Never)
-        .parallel(task);
-    for (const int vectors : f.past_caches_tiles())
-        for (const bool begins_line : {true, false}) {
-            if (vectors * f.past_caches < f.least_past_caches)
-                continue;
-            const int columns = vectors * lanes;
-            const Expr alike =
-                f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
-            const Expr such = alike && f.one_item && f.passes;
-            Stage tile = store.specialize(such);
-            if (f.doubts()) {
-                tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
-                for (Stage stage : {Stage(f.partial_again), f.partial_again.update().reorder(f.j, f.inside_again)})
-                    stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
-                f.squares.update().specialize(alike).vectorize(f.lane, lanes).unroll(f.more_vectors);
-            } else {
-                tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
-            }
-            in_lines(f.passing, f, alike, begins_line ? columns : columns + f.line_elements(), lanes);
+    RowLoop rows(f, 1, f.past_rows.x, rows_of_a_task);
+    each_width_in_lines(f, lanes, [&](const Expr &alike, int columns, int width) {
+        if (columns * f.type.bytes() < f.least_past_caches)
+            return;
+        const Expr such = alike && f.one_item && f.passes;
+        Stage tile = rows.store.specialize(such);
+        if (f.doubts()) {
+            tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
+            for (Stage stage : {Stage(f.partial_again), f.partial_again.update().reorder(f.j, f.inside_again)})
+                stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
+            f.squares.update().specialize(alike).vectorize(f.lane, lanes).unroll(f.more_vectors);
+        } else {
+            tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         }
+        in_lines(f.passing, f, alike, width, lanes);
+    });
     if (f.doubts()) {
-        store.split(f.j, jo, ji, 1);
+        rows.store.split(f.j, jo, ji, 1);
         f.partial_again.compute_at(*f.scattered, jo);
-        f.squares.compute_at(*f.scattered, row).vectorize(f.lane, lanes);
-        f.in_doubt.compute_at(*f.scattered, row).update().atomic().vectorize(f.all_lanes, lanes);
+        f.squares.compute_at(*f.scattered, rows.row).vectorize(f.lane, lanes);
+        f.in_doubt.compute_at(*f.scattered, rows.row).update().atomic().vectorize(f.all_lanes, lanes);
     }
-    lines_at(f.passing, f, task, row);
-    f.remains_of_lines.compute_at(*f.scattered, row);
+    lines_at(f.passing, f, rows);
+    f.remains_of_lines.compute_at(*f.scattered, rows.row);
 }
 
 // Other such rows: they stay in registers.
 static void kept_in_lines(family::GatherProduct &f, int lanes, int rows_of_a_task) {
-    RVar task("kept_task"), row("kept_row");
     Var jo("jo");
-    Stage store = f.scattered->update(2);
-    store.allow_race_conditions()
-        .split(f.kept_rows.x, task, row, rows_of_a_task, TailStrategy::GuardWithIf)
-        .reorder(f.j, row, task, f.batch)
-        .partition(task, Partition::Never)
-        .parallel(task);
-    for (const int vectors : f.past_caches_tiles())
-        for (const bool begins_line : {true, false}) {
-            const int columns = vectors * lanes;
-            const Expr alike =
-                f.columns == columns && f.b_contiguous && (begins_line ? f.first_of_b == 0 : f.first_of_b < 0);
-            store.specialize(alike && f.in_lines)
-                .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
-                .vectorize(f.j, lanes)
-                .unroll(f.j);
-            in_lines(f.kept, f, alike, begins_line ? columns : columns + f.line_elements(), lanes);
-        }
-    lines_at(f.kept, f, task, row);
+    RowLoop rows(f, 2, f.kept_rows.x, rows_of_a_task);
+    each_width_in_lines(f, lanes, [&](const Expr &alike, int columns, int width) {
+        rows.store.specialize(alike && f.in_lines)
+            .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
+            .vectorize(f.j, lanes)
+            .unroll(f.j);
+        in_lines(f.kept, f, alike, width, lanes);
+    });
+    lines_at(f.kept, f, rows);
 }
 
 void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, int lanes) {
@@ -212,19 +218,13 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
         f.fetched.compute_at(out, f.i);
     f.scratch_bytes = cast<int64_t>(0);
     if (f.scattered) {
-        // A row is made in memory of its own, then stored. No two rows of a plan are the same one.
-        RVar some("task"), row("row");
-        Stage store = f.scattered->update();
-        store.allow_race_conditions()
-            .split(f.scattered_rows.x, some, row, rows_of_a_task, TailStrategy::GuardWithIf)
-            .reorder(f.j, row, some, f.batch)
-            .partition(some, Partition::Never) // else each of these loops is there twice
-            .parallel(some);
+        // A row is made in memory of its own, then stored.
+        RowLoop rows(f, 0, f.scattered_rows.x, rows_of_a_task);
         // Rows that are one tile have a loop of their own, and go from registers to where they belong (in the general
         // form 1.3 times as long). LOG, which is busy with its exponentials, does not gain.
         const auto from_registers = [&](const Expr &such, int vectors) {
             Var tile_of_row("tile_of_row");
-            store.specialize(such && f.b_contiguous && f.depth <= family::GatherProduct::block)
+            rows.store.specialize(such && f.b_contiguous && f.depth <= family::GatherProduct::block)
                 .split(f.j, tile_of_row, f.j, vectors * lanes, TailStrategy::GuardWithIf)
                 .vectorize(f.j, lanes)
                 .unroll(f.j);
@@ -235,17 +235,17 @@ void gather_rows(family::GatherProduct &f, const family::ContractionTile &tile, 
             for (const auto &[such, vectors] : by_masks)
                 from_registers(such, vectors);
         }
-        store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
-        out.store_at(*f.scattered, some).compute_at(*f.scattered, row);
+        rows.store.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+        out.store_at(*f.scattered, rows.task).compute_at(*f.scattered, rows.row);
         if (f.past_caches) {
-            f.remains.compute_at(*f.scattered, row);
+            f.remains.compute_at(*f.scattered, rows.row);
             past_caches(f, lanes, rows_of_a_task);
             if (f.keeps_lines())
                 kept_in_lines(f, lanes, rows_of_a_task);
         }
         f.scratch_bytes = f.shape_threads() * f.shape_columns() * f.type.bytes();
         if (f.own) {
-            own_in_tiles(f, LoopLevel(*f.scattered, some), tile, lanes);
+            own_in_tiles(f, LoopLevel(*f.scattered, rows.task), tile, lanes);
             f.scratch_bytes += f.shape_threads() * f.rows_of_own * f.shape_own_columns() * f.type.bytes();
         }
     }
