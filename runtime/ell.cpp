@@ -51,7 +51,7 @@ Array section_rows(const Plan &plan, const Plan::Section &section) {
 }
 
 Array section_slots(const Plan &plan, const Plan::Section &section) {
-    return view(plan.slots.data() + section.entry, section.rows, section.depth, 2);
+    return view(plan.slots.data() + section.entry, section.rows, section.side_by_side ? 1 : section.depth, 2);
 }
 
 Array section_indices(const Plan &plan, const Plan::Section &section) {
@@ -68,7 +68,7 @@ Plans::Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n,
                                              std::to_string(k) + " entries: must be below 2147483648 in all");
     if (o.dry) { // the largest that one can be: a section of one entry of padding in each row, and all entries
         made_.emplace();
-        made_->sections.push_back({0, transposed ? n : m, 0, 1, 0, 1});
+        made_->sections.push_back({0, transposed ? n : m, 0, 1, 0, 1, true});
         const int64_t bytes = 4 * (2 * 2 * m * k + 3 * (n + m)) + 8 * (n + m + 1) + 8 * m * k;
         o.scratch(DType::u8, &bytes, 1);
     }

@@ -166,6 +166,12 @@ static int bucket_of(int64_t length) {
     return bucket;
 }
 
+// Whether the values of a list's entries do.
+static bool lie_side_by_side(const Lists &lists, size_t list) {
+    const auto begin = lists.slots.begin() + lists.starts[list], end = lists.slots.begin() + lists.starts[list + 1];
+    return std::adjacent_find(begin, end, [](int32_t slot, int32_t next) { return next != slot + 1; }) == end;
+}
+
 Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std::vector<int32_t> &bucket_of_list) {
     const size_t count = lists.starts.size() - 1;
     const auto list = [&](size_t i) { return order.empty() ? i : static_cast<size_t>(order[i]); };
@@ -178,19 +184,22 @@ Plan make_plan(const Lists &lists, const std::vector<int32_t> &order, const std:
     }
     for (const auto &[number, bucket] : buckets) {
         int64_t depth = 1; // lists without entries have padding
-        for (const int32_t i : bucket)
+        bool side_by_side = true;
+        for (const int32_t i : bucket) {
             depth = std::max(depth, length(static_cast<size_t>(i)));
+            side_by_side = side_by_side && lie_side_by_side(lists, static_cast<size_t>(i));
+        }
         plan.sections.push_back({static_cast<int64_t>(plan.rows.size()), static_cast<int64_t>(bucket.size()),
                                  static_cast<int64_t>(plan.slots.size()), depth,
-                                 static_cast<int64_t>(plan.indices.size()), depth});
+                                 static_cast<int64_t>(plan.indices.size()), depth, side_by_side});
         plan.rows.insert(plan.rows.end(), bucket.begin(), bucket.end());
         for (const int32_t i : bucket) {
             const auto first = lists.starts[static_cast<size_t>(i)], last = lists.starts[static_cast<size_t>(i) + 1];
-            plan.slots.insert(plan.slots.end(), lists.slots.begin() + first, lists.slots.begin() + last);
             plan.indices.insert(plan.indices.end(), lists.indices.begin() + first, lists.indices.begin() + last);
-            const size_t padding = static_cast<size_t>(depth - (last - first));
-            plan.slots.insert(plan.slots.end(), padding, 0);
-            plan.indices.insert(plan.indices.end(), padding, -1);
+            plan.indices.insert(plan.indices.end(), static_cast<size_t>(depth - (last - first)), -1);
+            const int64_t named = side_by_side ? std::min<int64_t>(last - first, 1) : last - first;
+            plan.slots.insert(plan.slots.end(), lists.slots.begin() + first, lists.slots.begin() + first + named);
+            plan.slots.insert(plan.slots.end(), static_cast<size_t>((side_by_side ? 1 : depth) - named), 0);
         }
     }
     return plan;

@@ -13,8 +13,9 @@ namespace nitrix {
 struct Plan {
     struct Section {
         int64_t row, rows;    // in `rows`
-        int64_t entry, depth; // in `slots`: rows x depth of them
+        int64_t entry, depth; // in `slots`, and how many entries a row has
         int64_t index, apart; // in `indices`: where the first row begins, and how far apart rows are, `depth` or more
+        bool side_by_side;    // whether those of each row lie side by side: then only the first is in `slots`
     };
     std::vector<Section> sections;
     std::vector<int32_t> rows;

@@ -37,7 +37,7 @@ template <typename Values, typename Entries, typename Rows>
 void constrain_plan(const Values &values, const Entries &slots, const Entries &indices, const Rows &rows, Expr batch) {
     const Expr depth = indices.dim(0).extent(), count = indices.dim(1).extent();
     for (const Entries *plan : {&slots, &indices}) {
-        plan->dim(0).set_min(0).set_extent(depth);
+        plan->dim(0).set_min(0);
         plan->dim(1).set_min(0).set_extent(count);
         plan->dim(2).set_min(0).set_extent(batch);
     }
@@ -45,6 +45,20 @@ void constrain_plan(const Values &values, const Entries &slots, const Entries &i
     values.dim(1).set_min(0).set_extent(batch);
     rows.dim(0).set_min(0).set_extent(count);
     rows.dim(1).set_min(0).set_extent(batch);
+}
+
+// Whether the values of each row lie side by side: then its first slot alone is there.
+template <typename Entries> Expr side_by_side(const Entries &slots) { return slots.dim(0).extent() == 1; }
+
+// Entry k of row r, whose first slot is `first`.
+template <typename Entries>
+Expr slot_of(const Entries &slots, const Expr &first, const Expr &k, const Expr &r, const Expr &batch) {
+    const Expr own = Halide::unsafe_promise_clamped(k, 0, slots.dim(0).extent() - 1);
+    return Halide::select(side_by_side(slots), first + k, slots(own, r, batch));
+}
+
+template <typename Entries> Expr slot_of(const Entries &slots, const Expr &k, const Expr &r, const Expr &batch) {
+    return slot_of(slots, slots(0, r, batch), k, r, batch);
 }
 
 // Entries (k, r) of a plan alone, and the rows where the results of r belong.
@@ -174,10 +188,10 @@ Expr ask_for_values(const family::GatherProduct &f, const Dense &dense, const Va
     const int bytes = values.type().bytes();
     const Expr first = Halide::reinterpret<uint64_t>(pointer(values)) +
                        Halide::cast<uint64_t>(Halide::cast<int64_t>(values.dim(1).stride()) * f.batch * bytes);
-    const Expr count = Halide::min(slots.dim(0).extent(), most_entries);
+    const Expr count = Halide::min(f.depth, most_entries);
     return if_large(f, dense,
                     ask_for_entries(first, Halide::Internal::make_const(Halide::Int(64), bytes),
-                                    address(slots, 0, later, f.batch), count));
+                                    address(slots, 0, later, f.batch), count, side_by_side(slots)));
 }
 
 // Stores the product's rows where they belong.

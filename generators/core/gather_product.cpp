@@ -21,8 +21,21 @@ Expr GatherProduct::gathered(const Expr &k, const Expr &column) const { return b
 
 Expr GatherProduct::masked(const Expr &element) const { return load_where(j < columns, element); }
 
-Expr GatherProduct::contribution(const Expr &k) const {
-    return edge ? edge(k) : algebra.combine(value(k, i, batch), gathered(k, j));
+// What is asked of memory is so before the row's first entry.
+Expr GatherProduct::asked(const Func &fetched) const {
+    return fetched.outputs() == 1 ? Expr(fetched(i, batch)) : Expr(FuncRef(fetched(i, batch))[0]);
+}
+
+GatherProduct::Place GatherProduct::place(const Expr &k, const Func &fetched) const {
+    return fetches() && of_row ? Place{k, FuncRef(fetched(i, batch))[1]} : place(k);
+}
+
+Expr GatherProduct::value_at(const Place &at) const {
+    return value_of ? value_of(at.k, at.of_row, i, batch) : value(at.k, i, batch);
+}
+
+Expr GatherProduct::contribution(const Place &at) const {
+    return edge ? edge(at.k) : algebra.combine(value_at(at), gathered(at.k, j));
 }
 
 // The bits of |x| as a signed number: above infinity's for a NaN. Its maximum finds one in two instructions.
@@ -31,11 +44,12 @@ Expr GatherProduct::magnitude(const Expr &x) const {
     return reinterpret(bits, x) & Internal::make_const(bits, ~(uint64_t{1} << (type.bits() - 1)));
 }
 
-State GatherProduct::step(const State &state, const Expr &k, const Expr &of_b) const {
+State GatherProduct::step(const State &state, const Place &at, const Expr &of_b) const {
+    const Expr &k = at.k;
     if (reduction)
         return {reduction->step(state[0], k)};
     if (lowering)
-        return {lowering->add_weight(state[0], contribution(k), maximum(j, i, batch))};
+        return {lowering->add_weight(state[0], contribution(at), maximum(j, i, batch))};
     if (edge) {
         const Expr v = edge(k);
         // EUCLIDEAN: the square of v - 0. The others take v itself.
@@ -45,7 +59,7 @@ State GatherProduct::step(const State &state, const Expr &k, const Expr &of_b) c
             next.push_back(Halide::max(state[1], magnitude(v)));
         return next;
     }
-    const Expr a = value(k, i, batch);
+    const Expr a = value_at(at);
     const Expr x = of_b.same_as(j) ? column(b, source(k), batch) : gathered(k, of_b);
     if (algebra.bit_packed()) {
         // Bit by bit: any bit of x where a is true. Made one truth value at the end.
@@ -77,7 +91,10 @@ void GatherProduct::define_fetched(Func &func) const {
     Expr asked = 0;
     for (const auto &hint : hints)
         asked = asked | hint(*this, later);
-    func(i, batch) = asked;
+    if (of_row)
+        func(i, batch) = {asked, of_row(i, batch)};
+    else
+        func(i, batch) = asked;
 }
 
 State GatherProduct::start() const {
@@ -120,19 +137,19 @@ void GatherProduct::define() {
     inside = RDom(0, block, "inside");
     if (fetches())
         define_fetched(fetched);
-    const Expr asked = fetches() ? ko * block + inside + fetched(i, batch) : ko * block + inside;
-    const Expr at = unsafe_promise_clamped(asked, 0, depth - 1);
-    inside.where(ko * block + inside < depth);
-    inside.where(present(at));
+    const Expr number = ko * block + inside;
+    const Expr entry = unsafe_promise_clamped(fetches() ? number + asked(fetched) : number, 0, depth - 1);
+    inside.where(number < depth);
+    inside.where(present(entry));
     over_all = RDom(0, depth, "over_all");
     over_all.where(present(over_all));
 
     if (streams()) {
         maximum(j, i, batch) = negative_infinity(type);
-        maximum(j, i, batch) = exact::ordered_max(maximum(j, i, batch), contribution(over_all));
+        maximum(j, i, batch) = exact::ordered_max(maximum(j, i, batch), contribution(place(over_all)));
     }
     partial(j, i, ko, batch) = as_tuple(start());
-    partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), at, j));
+    partial(j, i, ko, batch) = as_tuple(step(state_of(partial, {j, i, ko, batch}), place(entry, fetched), j));
     merged(j, i, batch) = as_tuple(start());
     merged(j, i, batch) = as_tuple(merge(state_of(merged, {j, i, batch}), state_of(partial, {j, i, blocks, batch})));
     product(j, i, batch) = finished(state_of(merged, {j, i, batch}));
@@ -149,8 +166,9 @@ void GatherProduct::define() {
 void GatherProduct::define_lines(InLines &lines, bool quick) {
     define_fetched(lines.fetched);
     lines.inside = RDom(0, min(depth, block), "inside_lines");
-    const Expr at = unsafe_promise_clamped(lines.inside + lines.fetched(i, batch), 0, depth - 1);
-    lines.inside.where(index(at, i, batch) >= 0);
+    const Expr entry = unsafe_promise_clamped(lines.inside + asked(lines.fetched), 0, depth - 1);
+    const Place at = place(entry, lines.fetched);
+    lines.inside.where(index(entry, i, batch) >= 0);
     const int line = line_elements();
     const Expr end = (in_front() + columns + line - 1) / line * line;
     const Expr column = unsafe_promise_clamped(j, 0, end - 1) + first_of_b;
@@ -191,12 +209,12 @@ void GatherProduct::define_again() {
     inside_again.where(remains_of_lines(i, batch) < 0);
     inside_again.where(index(entry, i, batch) >= 0);
     partial_again(j, i, batch) = as_tuple(start());
-    partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), entry, j));
+    partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), place(entry), j));
     again(j, i, batch) = finished(merge(start(), state_of(partial_again, {j, i, batch})));
 }
 
-State GatherProduct::quick_step(const State &state, const Expr &k, const Expr &column) const {
-    const Expr term = algebra.combine(value(k, i, batch), gathered(k, column));
+State GatherProduct::quick_step(const State &state, const Place &at, const Expr &column) const {
+    const Expr term = algebra.combine(value_at(at), gathered(at.k, column));
     return {algebra.update({state[0]}, term)[0], fma(term, term, state[1])};
 }
 

@@ -41,7 +41,7 @@ namespace ask {
 
 inline constexpr const char *rows = "nitrix_ask_rows";       // first, apart, count, lines
 inline constexpr const char *named = "nitrix_ask_named";     // first, apart, names, count, lines
-inline constexpr const char *entries = "nitrix_ask_entries"; // first, apart, names, count
+inline constexpr const char *entries = "nitrix_ask_entries"; // first, apart, names, count, side_by_side
 
 } // namespace ask
 
@@ -62,10 +62,12 @@ inline Expr ask_for_named(const Expr &first, const Expr &apart, const Expr &name
     return Call::make(Halide::Int(32), ask::named, {first, apart, names, count, lines.whole, lines.more}, Call::Extern);
 }
 
-// Elements so named, one or more: the first and the last where all of them lie side by side.
-inline Expr ask_for_entries(const Expr &first, const Expr &apart, const Expr &names, const Expr &count) {
+// Elements so named, one or more: the first and the last where all of them lie side by side. `side_by_side`: they do,
+// and only the first has a name.
+inline Expr ask_for_entries(const Expr &first, const Expr &apart, const Expr &names, const Expr &count,
+                            const Expr &side_by_side) {
     using Halide::Internal::Call;
-    return Call::make(Halide::Int(32), ask::entries, {first, apart, names, count}, Call::Extern);
+    return Call::make(Halide::Int(32), ask::entries, {first, apart, names, count, side_by_side}, Call::Extern);
 }
 
 } // namespace nitrix

@@ -113,10 +113,11 @@ private:
         const Expr &names = args[2], last = args[3] - 1;
         const auto one = [&](const Expr &name) { return line(after(first, name, apart)); };
         return with_name(names, 0, [&](const Expr &from) {
-            return with_name(names, last, [&](const Expr &to) {
+            const Stmt named = with_name(names, last, [&](const Expr &to) {
                 const Stmt between = loop(1, last - 1, [&](const Expr &e) { return with_name(names, e, one); });
-                return Block::make({one(from), one(to), IfThenElse::make(to - from != last, between)});
+                return Block::make(one(to), IfThenElse::make(to - from != last, between));
             });
+            return Block::make(one(from), IfThenElse::make(args[4], one(from + last), named));
         });
     }
 

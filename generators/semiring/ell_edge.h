@@ -37,11 +37,8 @@ inline Expr add_edge(const Algebra &algebra, const Expr &sum, const EdgeTerm &t)
 template <typename Dense, typename Entries, typename Rows, typename Slope>
 void constrain_edges(std::initializer_list<const Dense *> dense, std::initializer_list<const Entries *> entries,
                      const Rows &rows, Slope &slope, const Expr &columns, const Expr &batch) {
-    const Expr depth = (*entries.begin())->dim(0).extent();
-    for (const Entries *plan : entries) {
+    for (const Entries *plan : entries)
         constrain_entries(*plan, rows, batch);
-        plan->dim(0).set_extent(depth);
-    }
     slope.dim(0).set_min(0).set_extent(batch).set_stride(Expr()); // the batch, which is all that it has
     for (const Dense *array : dense)
         constrain_rows(*array, columns, batch);

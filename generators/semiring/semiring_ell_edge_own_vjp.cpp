@@ -28,7 +28,7 @@ public:
                                         slope(f.batch),
                                         f.column(y, row, f.batch),
                                         f.column(dy, row, f.batch),
-                                        f.column(winner, row, f.batch) == slots(k, f.i, f.batch)};
+                                        f.column(winner, row, f.batch) == slot_of(slots, k, f.i, f.batch)};
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();

@@ -30,7 +30,7 @@ public:
                                         slope(f.batch),
                                         f.column(y, i, f.batch),
                                         f.column(dy, i, f.batch),
-                                        f.column(winner, i, f.batch) == slots(k, f.i, f.batch)};
+                                        f.column(winner, i, f.batch) == slot_of(slots, k, f.i, f.batch)};
             return ell::add_edge(algebra(), so_far, term);
         });
         f.rows = rows.dim(0).extent();

@@ -28,7 +28,7 @@ public:
                        [&](const Expr &so_far, const Expr &k) {
                            const Expr e =
                                ell::edge(own(f.j, row, f.batch), source(f.j, f.source(k), f.batch), slope(f.batch));
-                           const Expr own_slot = slots(k, f.i, f.batch); // ascends with k
+                           const Expr own_slot = slot_of(slots, k, f.i, f.batch); // ascends with k
                            return Halide::min(so_far, Halide::select(found && e == result, own_slot, none));
                        },
                        [](const Expr &a, const Expr &b) { return Halide::min(a, b); }};

@@ -21,12 +21,12 @@ public:
         constrain_result(c);
         const Expr last_value = values.dim(0).extent() - 1;
         family::GatherProduct f(
-            algebra(), c.type(),
-            [&](Expr k, Expr r, Expr at) {
-                return values(Halide::unsafe_promise_clamped(slots(k, r, at), 0, last_value), at);
-            },
-            [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, b, b.dim(1).extent(), columns,
-            indices.dim(0).extent());
+            algebra(), c.type(), nullptr, [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, b,
+            b.dim(1).extent(), columns, indices.dim(0).extent());
+        f.of_row = [&](const auto &r, const auto &at) { return slots(0, r, at); };
+        f.value_of = [&](const auto &k, const auto &first, const auto &r, const auto &at) {
+            return values(Halide::unsafe_promise_clamped(slot_of(slots, first, k, r, at), 0, last_value), at);
+        };
         f.b_contiguous = b.dim(0).stride() == 1;
         if (!algebra().bit_packed() && !algebra().lowering()) {
             f.rows = indices.dim(1).extent();
@@ -36,6 +36,7 @@ public:
             f.first_of_b = b.dim(0).min();
             if (f.past_caches)
                 find_past_caches(f, c, b, indices);
+            f.compact = side_by_side(slots) && b.dim(1).stride() == columns && c.dim(1).stride() == columns;
             f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
                        [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
                        [&](const auto &g, const auto &r) {

@@ -24,7 +24,7 @@ public:
         constrain_result(out);
         const Expr last_value = values.dim(0).extent() - 1;
         const auto value = [&](Expr k, Expr r, Expr at) {
-            return values(Halide::unsafe_promise_clamped(slots(k, r, at), 0, last_value), at);
+            return values(Halide::unsafe_promise_clamped(slot_of(slots, k, r, at), 0, last_value), at);
         };
         family::GatherProduct f(
             algebra(), out.type(), value, [&](Expr k, Expr r, Expr at) { return indices(k, r, at); }, dc,
@@ -34,7 +34,8 @@ public:
         f.reduction = f.sum([&](const Expr &so_far, const Expr &k) {
             const Expr i = f.source(k);
             const ell::Term term = {f.column(dc, i, f.batch), value(k, f.i, f.batch), f.column(b, own, f.batch),
-                                    f.column(c, i, f.batch), f.column(winner, i, f.batch) == slots(k, f.i, f.batch)};
+                                    f.column(c, i, f.batch),
+                                    f.column(winner, i, f.batch) == slot_of(slots, k, f.i, f.batch)};
             return ell::add_for_source(algebra(), so_far, term);
         });
         if (algebra().drops_nan()) {

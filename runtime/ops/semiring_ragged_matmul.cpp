@@ -27,7 +27,7 @@ public:
             refuse(NITRIX_ERROR_UNSUPPORTED, op + ": entries and rows must be below 2147483648");
         if (o.dry) {
             made_.emplace();
-            made_->sections.push_back({0, transposed ? n : m, 0, 1, 0, 1});
+            made_->sections.push_back({0, transposed ? n : m, 0, 1, 0, 1, true});
             const int64_t bytes = 8 * (m + n + 2) + 4 * (m + n) + 24 * entries;
             o.scratch(DType::u8, &bytes, 1);
             return;

@@ -118,14 +118,17 @@ static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task)
         if (columns * f.type.bytes() < f.least_past_caches)
             return;
         const Expr such = alike && f.one_item && f.passes;
-        Stage tile = rows.store.specialize(such);
+        for (const Expr &these : {such && f.compact, such}) {
+            Stage tile = rows.store.specialize(these);
+            if (f.doubts())
+                tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
+            else
+                tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
+        }
         if (f.doubts()) {
-            tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
             for (Stage stage : {Stage(f.partial_again), f.partial_again.update().reorder(f.j, f.inside_again)})
                 stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
             f.squares.update().specialize(alike).vectorize(f.lane, lanes).unroll(f.more_vectors);
-        } else {
-            tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         }
         in_lines(f.passing, f, alike, width, lanes);
     });
@@ -144,10 +147,11 @@ static void kept_in_lines(family::GatherProduct &f, int lanes, int rows_of_a_tas
     Var jo("jo");
     RowLoop rows(f, 2, f.kept_rows.x, rows_of_a_task);
     each_width_in_lines(f, lanes, [&](const Expr &alike, int columns, int width) {
-        rows.store.specialize(alike && f.in_lines)
-            .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
-            .vectorize(f.j, lanes)
-            .unroll(f.j);
+        for (const Expr &such : {alike && f.in_lines && f.compact, alike && f.in_lines})
+            rows.store.specialize(such)
+                .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
+                .vectorize(f.j, lanes)
+                .unroll(f.j);
         in_lines(f.kept, f, alike, width, lanes);
     });
     lines_at(f.kept, f, rows);

@@ -96,28 +96,48 @@ TEST(Structure, RaggedRowsOfWrongCountsAreRefused) {
     nitrix_structure_destroy(structure);
 }
 
-// Stored entries are less than twice those that there are, whatever the lengths of the rows.
-TEST(Structure, SectionsStoreLessThanTwice) {
+// Rows of all lengths, some without entries, whose values lie so far apart.
+static nitrix::Lists ragged_lists(int32_t apart) {
     nitrix::Lists lists;
     lists.starts.push_back(0);
     std::mt19937_64 rng(5);
     for (int i = 0; i < 3000; ++i) {
-        const int64_t length = 1 + static_cast<int64_t>(rng() % (1 + rng() % 240));
+        const int64_t length = static_cast<int64_t>(rng() % (1 + rng() % 240));
         for (int64_t e = 0; e < length; ++e) {
-            lists.slots.push_back(static_cast<int32_t>(lists.slots.size()));
+            lists.slots.push_back(static_cast<int32_t>(lists.slots.size()) * apart);
             lists.indices.push_back(static_cast<int32_t>(rng() % 100));
         }
         lists.starts.push_back(static_cast<int64_t>(lists.slots.size()));
     }
-    const nitrix::Plan plan = nitrix::make_plan(lists, {});
-    EXPECT_EQ(plan.rows.size(), 3000U);
-    EXPECT_LT(plan.slots.size(), 2 * lists.slots.size());
-    std::vector<int> seen(lists.slots.size());
-    for (size_t e = 0; e < plan.slots.size(); ++e)
-        if (plan.indices[e] >= 0)
-            ++seen[static_cast<size_t>(plan.slots[e])];
-    for (const int times : seen)
-        EXPECT_EQ(times, 1);
+    return lists;
+}
+
+// Stored entries are less than twice those that there are, whatever the lengths of the rows.
+TEST(Structure, SectionsStoreLessThanTwice) {
+    for (const int32_t apart : {1, 2}) {
+        const nitrix::Lists lists = ragged_lists(apart);
+        const nitrix::Plan plan = nitrix::make_plan(lists, {});
+        EXPECT_EQ(plan.rows.size(), 3000U);
+        EXPECT_LT(plan.indices.size(), 2 * lists.slots.size());
+        std::vector<int> seen(lists.slots.size());
+        size_t slots = 0;
+        for (const nitrix::Plan::Section &section : plan.sections) {
+            EXPECT_EQ(section.side_by_side, apart == 1 || section.depth == 1);
+            const int64_t width = section.side_by_side ? 1 : section.depth;
+            slots += static_cast<size_t>(section.rows * width);
+            for (int64_t e = 0; e < section.rows * section.depth; ++e) {
+                if (plan.indices[static_cast<size_t>(section.index + e)] < 0)
+                    continue;
+                const int64_t row = e / section.depth, k = e % section.depth;
+                const int64_t own = section.side_by_side ? 0 : k;
+                const int32_t slot = plan.slots[static_cast<size_t>(section.entry + row * width + own)];
+                ++seen[static_cast<size_t>((slot + (section.side_by_side ? k : 0)) / apart)];
+            }
+        }
+        EXPECT_EQ(slots, plan.slots.size());
+        for (const int times : seen)
+            EXPECT_EQ(times, 1);
+    }
 }
 
 // Row i names the columns i to i + 5: one that no row before it has named, which stands behind a row in time.
