@@ -45,6 +45,7 @@ struct ContractionSmall {
     Func partial;              // one block's reduction
     Func total;                // on threads: over all blocks of k
     Func ahead;                // 0, once memory was asked for a part of a later item
+    Func along;                // of turned rows: 0, once memory was asked for how they go on after a square
     Func row_nan, column_nan;  // of a row of A, a column of B: the largest magnitude, as bits
     std::vector<Func> a_turns; // of turned rows: a square of A, of as many rows and steps as a vector has lanes
     // (column, row, block of k, tile of rows, tile of columns, item of the batch) or, on threads, (column, row, tile of
@@ -152,6 +153,8 @@ public:
     // If given: the value of ContractionSmall::ahead, for a tile of those that an item has, and whether it asks.
     std::function<Expr(const Expr &tile, const Expr &tiles)> ask_for_items;
     Expr asks_for_items;
+    // If given: the value of ContractionSmall::along, for the rows from `first` on, at step k.
+    std::function<Expr(const Expr &k, const Expr &first, int rows)> ask_along_rows;
     // If given: a third operand, like c, and the reduction is of a * (b - at), or of (a - at) * b if weights_right,
     // with one fma each, in the algebra REAL.
     std::optional<Func> at;

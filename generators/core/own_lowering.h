@@ -40,6 +40,14 @@ Halide::Expr load_across(const Element &element, const Halide::Expr &at, const H
     return Call::make(shifted.type(), "nitrix_load_across", {shifted, element(at), by, unit, end}, Call::PureExtern);
 }
 
+// Of two vectors, parts of both: `width` elements of the one after as many of the other, out of the first half, or the
+// second (half: 0 or 1), of each group of 16 bytes; or, if they are a group, all groups of the one whose number is
+// even, or odd, and then of the other.
+inline Halide::Expr exchange(const Halide::Expr &one, const Halide::Expr &other, const Halide::Expr &half, int width) {
+    using Halide::Internal::Call;
+    return Call::make(one.type(), "nitrix_exchange", {one, other, half, width}, Call::PureExtern);
+}
+
 class OwnLowering : public Halide::Internal::IRMutator {
     using IRMutator::visit;
 
@@ -60,12 +68,43 @@ class OwnLowering : public Halide::Internal::IRMutator {
         }
         if (call->name == "nitrix_load_across") // one element, or what begins a vector
             return mutate(call->args[0]);
+        if (call->name == "nitrix_exchange")
+            return exchanged(*call);
         if (call->name != "nitrix_address_of")
             return IRMutator::visit(call);
         const auto *load = call->args[0].as<Internal::Load>();
         _halide_user_assert(load) << "address_of: " << call->args[0] << " is not stored";
         return reinterpret<uint64_t>(Internal::Variable::make(Handle(), load->name)) +
                cast<uint64_t>(cast<int64_t>(mutate(load->index)) * load->type.bytes());
+    }
+
+    Halide::Expr exchanged(const Halide::Internal::Call &call) {
+        using namespace Halide::Internal;
+        const auto number = [&](const Halide::Expr &e) {
+            const Halide::Expr known = simplify(mutate(e));
+            const auto *everywhere = known.as<Broadcast>();
+            const auto value = as_const_int(everywhere ? everywhere->value : known);
+            _halide_user_assert(value) << "exchange: " << e << " is not known";
+            return static_cast<int>(*value);
+        };
+        const int lanes = call.type.lanes(), group = 16 / call.type.bytes();
+        const int half = number(call.args[2]), width = number(call.args[3]);
+        std::vector<int> elements;
+        const auto take = [&](int first, int count) {
+            for (int e = 0; e < count; ++e)
+                elements.push_back(first + e);
+        };
+        if (width < group) {
+            for (int at = half * group / 2; at < lanes; at += group)
+                for (int piece = 0; piece < group / 2; piece += width)
+                    for (const int source : {0, lanes})
+                        take(source + at + piece, width);
+        } else {
+            for (const int source : {0, lanes})
+                for (int at = half * group; at < lanes; at += 2 * group)
+                    take(source + at, group);
+        }
+        return Shuffle::make({mutate(call.args[0]), mutate(call.args[1])}, elements);
     }
 
     // A store for each offset: shuffles are of constants.

@@ -86,6 +86,22 @@ void ask_for_items(family::Contraction &f, const Left &left, const Right &right)
     };
 }
 
+// Rows of a large matrix, 16 side by side: memory is asked for how they go on, and then for the rows below them. Of
+// 64 MB 0.7 of the time (0.8 where rows are multiples of 4 KiB apart, and meet in the same few places of a cache); of
+// what a third-level cache holds 1.1 to 1.2.
+template <typename Left> void ask_along_rows(family::Contraction &f, const Left &left) {
+    f.ask_along_rows = [&](const Expr &k, const Expr &first, int rows) {
+        const int size = left.type().bytes();
+        const Expr bytes = Halide::cast<int64_t>(left.dim(0).extent()) * left.dim(1).extent() * size;
+        const Expr apart = byte_offset(left, 0, 1, 0);
+        const Expr on = k + Halide::select(apart % 4096 == 0, 512 / size, 768 / size);
+        const Expr end = left.dim(0).extent(); // then the rows below
+        const Expr at = address(left, Halide::select(on < end, on, on - end),
+                                Halide::select(on < end, first, first + rows), f.batch);
+        return branch(bytes >= 16 << 20, ask_for_rows(at, apart, rows, Lines{1}), 0);
+    };
+}
+
 // Where the operands are contiguous, and what a tile asks memory for.
 template <typename Left, typename Right>
 void note_layout(family::Contraction &f, const Left &left, const Right &right) {
@@ -95,6 +111,7 @@ void note_layout(family::Contraction &f, const Left &left, const Right &right) {
     f.b_contiguous_in_k = right.dim(1).stride() == 1;
     ask_ahead(f, left);
     ask_for_items(f, left, right);
+    ask_along_rows(f, left);
 }
 
 // A third operand of the shape of the result.

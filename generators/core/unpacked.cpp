@@ -1,6 +1,7 @@
 // The definition of Contraction::unpacked(): a reduction for each tile, of which a call enters one.
 #include "generators/core/branch.h"
 #include "generators/core/contraction.h"
+#include "generators/core/own_lowering.h"
 
 namespace nitrix::family {
 
@@ -19,19 +20,32 @@ static std::string name_of(const SmallTile &tile) {
     return size;
 }
 
-// Interleaving the halves of a square's rows turns the bits of an entry's place, its row and then its step, left by
-// one: as often as a lane has bits, that is the transpose.
+// The transpose of a square, in steps that are one instruction for each vector: rows that differ in one bit of their
+// number exchange halves of groups of 16 bytes, in pieces as long as that bit says, and then groups.
 void Contraction::define_turns(ContractionSmall &s, const std::string &suffix, int lanes,
                                const std::function<Expr(const Expr &, const Expr &)> &entry) const {
-    const Expr e = s.place;
+    const Expr r = s.place / lanes, column = s.place % lanes;
+    const Expr asked = s.along.defined() ? Expr(s.along(s.square, io, ko, batch)) : Expr(0);
     for (int bit = 0; bit < lanes; bit = std::max(1, 2 * bit)) {
         Func turn("a_turn_" + std::to_string(bit) + suffix);
-        turn(s.place, s.band, s.square, io, ko, batch) =
-            bit == 0 ? entry(clamped_k(s.square * lanes + e % lanes), s.band * lanes + e / lanes)
-                     : s.a_turns.back()((e / (2 * lanes) + e % 2 * (lanes / 2)) * lanes + e / 2 % lanes, s.band,
-                                        s.square, io, ko, batch);
+        const auto before = [&](const Expr &row) {
+            return s.a_turns.back()(row * lanes + column, s.band, s.square, io, ko, batch);
+        };
+        if (bit == 0) {
+            turn(s.place, s.band, s.square, io, ko, batch) =
+                entry(clamped_k(s.square * lanes + column + asked), s.band * lanes + r);
+        } else {
+            const Expr without = r / (2 * bit) * (2 * bit) + r % bit;
+            turn(s.place, s.band, s.square, io, ko, batch) =
+                exchange(before(without), before(without + bit), r / bit % 2, std::min(bit, 16 / type.bytes()));
+        }
         s.a_turns.push_back(turn);
     }
+}
+
+// Where step k of a square is then: halves come before pieces of them.
+static Expr turned_step(const Expr &k, const Type &type) {
+    return type.bytes() == 4 ? k / 4 * 4 + k % 2 * 2 + k / 2 % 2 : k;
 }
 
 void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
@@ -109,12 +123,18 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
                 step(s.partial(ji, ii, jo, io, ko, batch), left_value(left), b(column(jo, ji), at_k, batch), Expr());
         };
         if (tile.vectors == SmallTile::Vectors::turned_rows) {
+            if (ask_along_rows) {
+                s.along = Func("along" + suffix);
+                s.along(s.square, io, ko, batch) =
+                    ask_along_rows(ko * block_length + s.square * lanes, row(io, 0), height);
+            }
             define_turns(s, suffix, lanes, [&](const Expr &at_k, const Expr &r) { return a(at_k, row(io, r), batch); });
             const Expr left_steps = depth - ko * block_length;
             s.groups = RDom(0, lanes, 0, block_length / lanes, "groups" + suffix);
             s.groups.where(s.groups[1] * lanes + lanes <= left_steps);
             accumulate(clamped_k(s.groups[1] * lanes + s.groups[0]),
-                       s.a_turns.back()(s.groups[0] * lanes + ii % lanes, ii / lanes, s.groups[1], io, ko, batch));
+                       s.a_turns.back()(turned_step(s.groups[0], type) * lanes + ii % lanes, ii / lanes, s.groups[1],
+                                        io, ko, batch));
             s.rest = RDom(0, lanes - 1, "rest" + suffix);
             s.rest.where(s.rest < min(left_steps, block_length) % lanes);
             const Expr in_rest = clamped_k(min(left_steps, block_length) / lanes * lanes + s.rest);

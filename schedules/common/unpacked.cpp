@@ -26,19 +26,21 @@ static void multiply_along_rows(family::Contraction &f, family::ContractionSmall
         return;
     }
     registers.compute(s.partial.update(), {s.groups[0], s.groups[1]});
+    s.partial.update().unroll(s.groups[0]); // then a square stays in registers
     registers.compute(s.partial.update(1), {s.rest});
+    if (s.along.defined()) {
+        s.along.compute_at(s.partial, s.groups[1]);
+        for (const Var &point : {s.square, f.io, f.ko, f.batch})
+            s.along.bound_extent(point, 1);
+    }
     c.specialize(f.a_contiguous_in_k);
-    for (size_t t = 0; t < s.a_turns.size(); ++t) {
-        Func turn = s.a_turns[t];
+    for (Func &turn : s.a_turns) {
         turn.compute_at(s.partial, s.groups[1]).store_in(MemoryType::Stack).bound(s.place, 0, lanes * lanes);
         turn.bound(s.band, 0, s.tile.rows / lanes);
         for (const Var &v : {s.square, f.io, f.ko, f.batch})
             turn.bound_extent(v, 1);
-        Var half("half"), pair("pair");
-        turn.split(s.place, pair, s.place, t ? 2 * lanes : lanes).unroll(pair);
-        if (t)
-            turn.split(s.place, s.place, half, 2).reorder(s.place, half, pair).unroll(half);
-        turn.vectorize(s.place).unroll(s.band);
+        Var row("row");
+        turn.split(s.place, row, s.place, lanes).vectorize(s.place).unroll(row).unroll(s.band);
     }
 }
 

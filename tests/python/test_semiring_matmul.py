@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import nitrix
 from nitrix.semiring import REAL, SEMIRINGS, reference_semiring_matmul, semiring_matmul
 
 DTYPES = (np.float32, np.float64)
@@ -139,18 +140,38 @@ def test_a_large_batch_of_small_products_has_the_bits_of_each(shape, dtype, semi
 
 @algebra
 @dtype
-@pytest.mark.parametrize("columns", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 7])
 @pytest.mark.filterwarnings("ignore::nitrix.NitrixBackendFallback")
 def test_few_columns(columns, dtype, semiring):
-    # Vectors hold rows there: more and fewer of them than a tile, blocks of k and what is left of one.
+    # Vectors hold rows there: more and fewer of them than a tile, blocks of k and what is left of one. On every target.
+    variants = [v["id"] for v in nitrix.info()["variants"]
+                if v["op"] == "semiring_matmul" and v["runs_here"] and v["algebra"] == semiring
+                and v["dtype"] == np.dtype(dtype).name and "/unpacked/" in v["id"]]  # fmt: skip
+    assert variants
     for m, k in ((15, 40), (16, 31), (33, 257), (150, 273), (517, 15)):
         A, B = random((2, m, k), dtype), random((2, k, columns), dtype, 1)
-        expected = semiring_matmul(A, B, semiring=semiring)
-        oracle.assert_product(expected, A, B, semiring)
-        for name, a in layouts((2, m, k), dtype):
-            for threads in (1, 2):
-                C = semiring_matmul(a, B, semiring=semiring, threads=threads)
-                np.testing.assert_array_equal(C, expected, err_msg=f"{name} {m} x {k}")
+        for variant in (None, *variants):
+            expected = semiring_matmul(A, B, semiring=semiring, variant=variant)
+            oracle.assert_product(expected, A, B, semiring)
+            for name, a in layouts((2, m, k), dtype):
+                for threads in (1, 2):
+                    C = semiring_matmul(a, B, semiring=semiring, threads=threads, variant=variant)
+                    np.testing.assert_array_equal(C, expected, err_msg=f"{variant} {name} {m} x {k}")
+
+
+@dtype
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "euclidean"])
+@pytest.mark.parametrize("k", [70, 1030])
+def test_a_large_matrix_by_few_columns_has_the_bits_of_its_parts(k, semiring, dtype):
+    """Of 16 MiB and more: memory is asked for how rows go on, and for those below, here up to the end of the matrix."""
+    m = 17 * 2**20 // (k * np.dtype(dtype).itemsize)
+    A = random((m, k), dtype)
+    for columns in (1, 3):
+        B = random((k, columns), dtype, 1)
+        whole = semiring_matmul(A, B, semiring=semiring)
+        for first in range(0, m, m // 5):
+            part = slice(first, first + m // 5)
+            np.testing.assert_array_equal(whole[part], semiring_matmul(A[part], B, semiring=semiring))
 
 
 @dtype
