@@ -10,6 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "schedules"), str(ROOT)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def saved_inputs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where calls that differ from their reference save their inputs, as many tests make them do."""
+    os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("saved"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The source tree."""
