@@ -79,7 +79,9 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         }
         Expr mine;
         if (tile.along_rows()) {
-            mine = columns >= tile.columns && columns < 2 * tile.columns && rows >= tile.rows && !along &&
+            const bool power = (tile.columns & (tile.columns - 1)) == 0; // others serve so many columns alone
+            mine = columns >= tile.columns && columns < (power ? 2 * tile.columns : tile.columns + 1) &&
+                   rows >= tile.rows && !along &&
                    (tile.vectors == SmallTile::Vectors::rows ? a_contiguous_in_i : a_contiguous_in_k);
             along = along || mine;
         } else {
