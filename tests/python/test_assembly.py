@@ -13,6 +13,7 @@ VECTOR = re.compile(
     r"^\s+v?(fmadd|fmsub|fnmadd|max|min|add|mul|sub|or|and)\w*p[sdq]?\b|^\s+vf(n?)m(add|sub)\w*p[sd]"
     r"|^\s+v?p(or|and|ternlog)[dq]?\b"
 )
+SCALAR = re.compile(r"^\s+v?(fn?m(add|sub)\w*|mul|add|sub|max|min|sqrt)s[sd]\b")
 EXPONENT = re.compile(r"^\s+v?psll[dq]\b")
 STORE = re.compile(r"%[xyz]mm\d+, *-?\w*\(%r[sb]p")
 SPILL = re.compile(r"(?:%[xyz]mm\d+, *-?\w*\(%r[sb]p\)|-?\w*\(%r[sb]p\), *%[xyz]mm\d+)")
@@ -79,9 +80,7 @@ def test_inner_loops_have_no_scalar_arithmetic_and_no_spills(build, target):
         # With a third operand LLVM takes the loop apart by columns: a loop for each few vectors.
         least = 3 if "_differences_" in path.name else 8
         assert sum(bool(VECTOR.match(x)) for x in body) >= least, f"{path.name}: no vector loop found"
-        scalar = [
-            x for x in body if re.match(r"^\s+v?(fn?m(add|sub)\w*s[sd]|mulss|mulsd|addss|addsd|maxss|maxsd)\b", x)
-        ]
+        scalar = [x for x in body if SCALAR.match(x)]
         calls = [x for x in body if re.match(r"^\s+callq?\b", x)]
         spills = spilled(body)
         if "_differences_" in path.name:  # its third operand may stay in memory, which costs a load and no more
@@ -89,6 +88,21 @@ def test_inner_loops_have_no_scalar_arithmetic_and_no_spills(build, target):
         assert not scalar, f"{path.name}: scalar arithmetic in the inner loop: {scalar[:3]}"
         assert not calls, f"{path.name}: a call in the inner loop: {calls[:3]}"
         assert not spills, f"{path.name}: the inner loop spills: {spills[:3]}"
+
+
+@pytest.mark.parametrize("target", ["sse41", "avx2", "avx512"])
+def test_rows_that_are_turned_stay_in_vectors(build, target):
+    """Products of few columns. LLVM takes vectors apart where it thinks that their elements are stored one by one."""
+    instructions = 0
+    for path in sorted((build / "variants").glob(f"nitrix_semiring_matmul_*_unpacked_{target}.o")):
+        function = ""
+        for line in disassembly(path).splitlines():
+            if m := FUNCTION.match(line):
+                function = m.group(1)
+            elif "_turned_" in function and (m := INSTRUCTION.match(line)):
+                instructions += 1
+                assert not SCALAR.match(m.group(2)), f"{path.name}: {line} in {function}"
+    assert instructions
 
 
 @pytest.mark.parametrize(("target", "register"), [("avx2", "ymm"), ("avx512", "zmm")])
