@@ -60,6 +60,20 @@ Array section_indices(const Plan &plan, const Plan::Section &section) {
     return a;
 }
 
+static bool needs(const Target &target, const char *feature) {
+    return std::any_of(target.cpu_features, target.cpu_features + target.n_cpu_features,
+                       [&](const char *needed) { return !std::strcmp(needed, feature); });
+}
+
+// Eight vectors. With 16 registers only REAL has them; SSE4.1, LOG and truth values gain nothing by tiles.
+int64_t columns_of_tile(int algebra, DType dtype, const Target &target) {
+    const Algebra &a = algebras[algebra];
+    const int64_t vector = needs(target, "avx512f")                                ? 64
+                           : needs(target, "avx2") && a.passing == Passing::linear ? 32
+                                                                                   : 0;
+    return vector && a.components == 1 && dtype != DType::u8 ? 8 * vector / dtype_bytes(dtype) : INT64_MAX;
+}
+
 Plans::Plans(Orchestrator &o, const Call &call, const Array &indices, int64_t n, bool transposed)
     : n_(n), transposed_(transposed), structure_(o.dry ? nullptr : find_structure(indices)) {
     const int64_t m = indices.shape[indices.rank - 2], k = indices.shape[indices.rank - 1];

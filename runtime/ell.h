@@ -21,6 +21,9 @@ Array section_rows(const Plan &plan, const Plan::Section &section);
 Array section_slots(const Plan &plan, const Plan::Section &section);
 Array section_indices(const Plan &plan, const Plan::Section &section);
 
+// How many columns the kernel semiring_ell_rows makes best at a time: its tile.
+int64_t columns_of_tile(int algebra, DType dtype, const Target &target);
+
 // The plan of any item of a call's indices, or of its transpose: a structure's own, or one made for this call.
 class Plans {
 public:

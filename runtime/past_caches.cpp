@@ -21,8 +21,8 @@ extern "C" int32_t nitrix_whether_past_caches(int32_t can, const char *first, in
 
 bool nitrix::goes_past_caches(const Array &matrix) {
     const int64_t size = dtype_bytes(matrix.dtype), row = matrix.shape[1] * size;
-    constexpr int64_t least = 256, most = 512;
-    return row >= least && row <= most && matrix.strides[1] == 1 && matrix.shape[0] <= INT32_MAX &&
+    constexpr int64_t least = 256; // shorter rows gain nothing
+    return row >= least && matrix.strides[1] == 1 && matrix.shape[0] <= INT32_MAX &&
            nitrix_whether_past_caches(1, matrix.data, row, matrix.strides[0] * size,
                                       static_cast<int32_t>(matrix.shape[0]), 1);
 }

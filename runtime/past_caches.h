@@ -5,7 +5,7 @@
 
 namespace nitrix {
 
-// Whether kernels that can store the rows of this matrix past the caches, each a tile, do.
+// Whether kernels that can store the rows of this matrix past the caches do.
 bool goes_past_caches(const Array &matrix);
 
 // Before another thread is told that they are done.

@@ -346,7 +346,8 @@ static const Variant &bind_helper(const Call &call, const Variant &serving, cons
 void run_helper(const Call &call, const Variant &serving, const char *op, const Array *arrays, KernelContext &kernel) {
     Call helper;
     const Variant &variant = bind_helper(call, serving, op, arrays, helper);
-    run_kernel(helper, variant, kernel);
+    if (!(helper.op->internal && helper.op->serve && helper.op->serve(helper, variant, kernel)))
+        run_kernel(helper, variant, kernel);
     count_served(variant);
 }
 

@@ -1,7 +1,6 @@
 // A product with the indices of a structure follows the structure's plan: section after section, the rows of each in an
 // order that suits the cache, each stored where the caller wants it.
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 #include "ell.h"
@@ -30,20 +29,20 @@ Array item_of(const Call &call, int argument, const int64_t *index) {
     return a;
 }
 
-bool has_wide_vectors(const Target &target) {
-    return std::any_of(target.cpu_features, target.cpu_features + target.n_cpu_features,
-                       [](const char *feature) { return !std::strcmp(feature, "avx512f"); });
-}
-
 // Whether rows that are best walked as they stand follow a plan nevertheless: only its kernel stores what it makes past
-// the caches, which takes 0.55 to 0.65 of the time (with 16 registers 0.75 to 1.27). LOG's does not. In rows of several
-// blocks of k, padding between entries counts without a plan alone, so bits would depend on where the result lies.
+// the caches, which takes 0.55 to 0.65 of the time (with 16 registers 0.75 to 1.27). In rows of several blocks of k,
+// padding between entries counts without a plan alone, so bits would depend on where the result lies.
 bool plans_for_stores(const Call &call, const Variant &variant) {
-    constexpr int64_t block = 256;
+    constexpr int64_t block = 256, wide_tile = 512;
+    const int64_t size = dtype_bytes(call.dtype);
+    if (call.dims[1] > block ||
+        columns_of_tile(call.algebra, call.dtype, targets[variant.target]) != wide_tile / size ||
+        !can_plan(call.dims[0], call.dims[1], call.dims[2]))
+        return false;
     const int64_t index[max_rank] = {};
-    return call.dims[1] <= block && algebras[call.algebra].components == 1 &&
-           has_wide_vectors(targets[variant.target]) && can_plan(call.dims[0], call.dims[1], call.dims[2]) &&
-           goes_past_caches(item_of(call, C, index));
+    Array tile = item_of(call, C, index);
+    tile.shape[1] = std::min(tile.shape[1], wide_tile / size);
+    return goes_past_caches(tile);
 }
 
 const Plan *plan_of(const Call &call, const Variant &variant) {
