@@ -1,10 +1,14 @@
 """What Python adds: errors that name the argument, DLPack, warnings, the GIL, and the questions one can ask."""
 
 import ast
+import copy
 import ctypes
 import gc
+import inspect
 import json
 import os
+import pickle
+import pydoc
 import subprocess
 import sys
 import threading
@@ -19,6 +23,7 @@ import pytest
 
 import nitrix
 from nitrix import _nitrix
+from nitrix._ops import OPS
 from nitrix.semiring import REAL, SEMIRINGS, Semiring, reference_semiring_matmul, semiring_matmul
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -300,6 +305,61 @@ def test_jax():
     np.testing.assert_array_equal(result, C)
 
 
+# ---- Plain calls, which go to their op without Python's function -----------------------------------------------------
+
+
+def test_a_plain_call_and_pythons_function_are_one():
+    plain, python = semiring_matmul, semiring_matmul.__wrapped__
+    tropical, out = SEMIRINGS["tropical_min_plus"], np.empty_like(C)
+    for keywords in ({}, {"semiring": tropical}, {"threads": 1}, {"semiring": tropical, "threads": 2, "out": out}):
+        expected = python(A, B, **keywords).copy()
+        out[:] = 0
+        result = plain(A, B, **keywords)
+        np.testing.assert_array_equal(result, expected)
+        assert (result is out) == ("out" in keywords)
+    for keywords in ({"semiring": "tropical_min_plus"}, {"mode": "off"}, {"backend": "naive", "semiring": tropical}):
+        np.testing.assert_array_equal(plain(A, B, **keywords), python(A, B, **keywords))
+    np.testing.assert_array_equal(plain(B=B, A=A), C)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "keywords"),
+    [((A,), {}), ((A, B, C), {}), ((A, B), {"other": 1}), ((A, B), {"semiring": 3}), ((A, B), {"semiring": "x"}),
+     ((A, B), {"threads": "x"}), ((A, B), {"out": 3}), ((A, B), {"A": A}), ((A, 3), {}), ((A, A), {})],
+    ids=str,
+)  # fmt: skip
+def test_a_plain_call_has_the_errors_of_pythons_function(arrays, keywords):
+    with pytest.raises((TypeError, ValueError)) as python:
+        semiring_matmul.__wrapped__(*arrays, **keywords)
+    with pytest.raises(type(python.value)) as plain:
+        semiring_matmul(*arrays, **keywords)
+    assert str(plain.value) == str(python.value)
+
+
+def test_a_semiring_of_another_build_is_refused():
+    with pytest.raises(ValueError, match="got 'other', must be one of"):
+        semiring_matmul(A, B, semiring=Semiring("other", True, 0.0, 0.0))
+
+
+def test_a_plain_call_goes_for_a_function():
+    assert inspect.isroutine(semiring_matmul)
+    assert list(inspect.signature(semiring_matmul).parameters)[:3] == ["A", "B", "semiring"]
+    assert (semiring_matmul.__module__, semiring_matmul.__name__) == ("nitrix.semiring", "semiring_matmul")
+    assert "Matrix product" in pydoc.render_doc(semiring_matmul)
+    assert pickle.loads(pickle.dumps(semiring_matmul)) is semiring_matmul
+    assert copy.deepcopy(semiring_matmul) is semiring_matmul
+
+    class Matrix(np.ndarray):
+        times = semiring_matmul
+
+    np.testing.assert_array_equal(A.view(Matrix).times(B), C)
+
+
+def test_a_direct_call_is_of_an_op_with_a_semiring_alone():
+    with pytest.raises(ValueError, match="semiring_conv: its attributes must be its semiring alone"):
+        _nitrix.Direct(OPS["semiring_conv"], REAL)
+
+
 # ---- Warnings -------------------------------------------------------------------------------------------------------
 
 targets = {target["name"] for target in nitrix.info()["targets"]}
@@ -330,6 +390,16 @@ def test_a_fallback_warns_once_per_kind_of_call():
         semiring_matmul(a, b, backend="cuda")
     with pytest.warns(nitrix.NitrixBackendFallback):
         semiring_matmul(*fresh(1001, np.float64), backend="cuda")
+
+
+def test_a_plain_call_warns_its_caller(tmp_path):
+    """The environment asks for what is not there."""
+    file = tmp_path / "caller.py"
+    file.write_text("import numpy as np\nfrom nitrix.semiring import semiring_matmul\n\n"
+                    "semiring_matmul(np.ones((2, 3)), np.ones((3, 4)))\n")  # fmt: skip
+    done = subprocess.run([sys.executable, file], env=os.environ | {"NITRIX_DISABLE": "avx,sse"}, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert f"{file}:4: NitrixBackendFallback" in done.stderr
 
 
 @no_cuda
@@ -384,7 +454,8 @@ def test_environment_decides_about_fallbacks(environment, out, err):
 
 
 def test_nothing_is_left_behind_at_exit():
-    done = run_python("import nitrix, numpy as np; x = np.ones((3, 3)); nitrix.semiring.semiring_matmul(x, x)")
+    code = "import nitrix, numpy as np; x = np.ones((3, 3)); nitrix.semiring.semiring_matmul(x, x)"
+    done = run_python(code, NITRIX_TEST_LEAKS="1")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -1,8 +1,9 @@
 """The ops of the linked library, as its own table (nitrix_info) describes them."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from nitrix import _nitrix
 
@@ -35,3 +36,15 @@ OPS: dict[str, _nitrix.Op] = {entry["name"]: _op(entry) for entry in _info["ops"
 
 # Which op a public function calls, and with what keyword arguments unless told otherwise.
 FUNCTIONS: dict[Callable[..., Any], tuple[_nitrix.Op, dict[str, Any]]] = {}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def direct(op: str, semiring: Any) -> Callable[[F], F]:
+    """Lets plain calls of a function, arrays with semiring, out and threads at most, go to its op without it."""
+
+    def decorate(function: F) -> F:
+        decorated: Any = functools.update_wrapper(_nitrix.Direct(OPS[op], semiring), function)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate

@@ -7,7 +7,7 @@ import numpy as np
 
 from nitrix._kinds import Array, SupportsDLPack, as_kind_of
 from nitrix._memory import empty
-from nitrix._ops import FUNCTIONS, OPS
+from nitrix._ops import FUNCTIONS, OPS, direct
 from nitrix.semiring import REAL, Semiring, algebra_name
 
 _matmul: Callable[..., Any] = OPS["semiring_ell_matmul"].call
@@ -18,6 +18,7 @@ def _check_columns(op: str, rows: int, n_cols: int | None) -> None:
         raise ValueError(f"{op}: B has {rows} rows, so n_cols must be {rows} or None, got {n_cols}")
 
 
+@direct("semiring_ell_matmul", REAL)
 def semiring_ell_matmul(
     values: Array,
     indices: SupportsDLPack,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nitrix._kinds import Array, SupportsDLPack
-from nitrix._ops import ALGEBRAS, FUNCTIONS, OPS
+from nitrix._ops import ALGEBRAS, FUNCTIONS, OPS, direct
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ def algebra_name(semiring: Semiring | str) -> str:
 _matmul: Callable[..., Any] = OPS["semiring_matmul"].call
 
 
+@direct("semiring_matmul", REAL)
 def semiring_matmul(
     A: Array,
     B: SupportsDLPack,
@@ -158,7 +159,7 @@ def semiring_matmul(
     NitrixBackendFallback
         Another backend or variant than the one asked for served the call; once per kind of call.
 
-    The GIL is free while the kernel runs.
+    The GIL is free while the kernel runs, but where arrays are so small that giving it up takes longer.
     """
     product: Array = _matmul((A, B), (algebra_name(semiring),), out, backend, threads, variant, mode)
     return product

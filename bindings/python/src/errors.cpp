@@ -44,14 +44,14 @@ WarningCollector::WarningCollector() { collector = this; }
 
 WarningCollector::~WarningCollector() { collector = nullptr; }
 
-void WarningCollector::deliver() {
+void WarningCollector::deliver(int stacklevel) {
     if (warnings_.empty())
         return;
     collector = nullptr; // what warnings.warn runs may call nitrix again
     for (const Warning &w : warnings_) {
         const nb::object warning = nb::borrow(fallback_warning)(without_category(w.message), w.op, w.shapes, w.dtype,
                                                                 w.wanted, w.got, w.reason);
-        nb::borrow(warn)(warning, nb::arg("stacklevel") = 2); // 1 is nitrix's function, 2 who called it
+        nb::borrow(warn)(warning, nb::arg("stacklevel") = stacklevel);
     }
 }
 

@@ -38,7 +38,8 @@ public:
     ~WarningCollector();
 
     // Hands them to Python's warnings module; needs the GIL. Raises where a filter makes an error of one.
-    void deliver();
+    // stacklevel: as in warnings.warn, seen from the function that called the extension.
+    void deliver(int stacklevel);
 
 private:
     friend void on_warning(const nitrix_warning *warning, void *user);

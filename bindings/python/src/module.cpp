@@ -5,7 +5,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdlib>
+
 #include "array.h"
+#include "direct.h"
 #include "errors.h"
 #include "json.h"
 #include "op.h"
@@ -16,6 +19,8 @@ using namespace nb::literals;
 using nitrix::python::Op;
 
 NB_MODULE(_nitrix, m) {
+    // What other libraries still hold at exit, as hypothesis does, is theirs: only nitrix's tests ask.
+    nb::set_leak_warnings(std::getenv("NITRIX_TEST_LEAKS") != nullptr);
     nitrix::python::import_numpy();
     nitrix::python::import_errors();
     if (nitrix_version() != NITRIX_VERSION)
@@ -30,7 +35,7 @@ NB_MODULE(_nitrix, m) {
              "name"_a, "inputs"_a, "outputs"_a, "attributes"_a, "optional"_a = std::vector<std::string>(),
              "like"_a = std::map<std::string, std::string>(), "shape_by_library"_a = false,
              "algebras"_a = std::map<std::string, std::vector<std::string>>(), "free_outputs"_a = false)
-        .def("call", &Op::call, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
+        .def("call", &Op::call_from_python, "inputs"_a, "attributes"_a, "out"_a.none(), "backend"_a.none(), "threads"_a,
              "variant"_a.none(), "mode"_a.none())
         .def("explain", &Op::explain, "inputs"_a, "attributes"_a, "backend"_a.none(), "threads"_a, "variant"_a.none(),
              "mode"_a.none())
@@ -39,6 +44,8 @@ NB_MODULE(_nitrix, m) {
         .def("output_shape", &Op::output_shape, "inputs"_a, "attributes"_a)
         .def_prop_ro("name", &Op::name)
         .def_prop_ro("attributes", &Op::attributes);
+
+    nitrix::python::Direct::define(m);
 
     m.def("empty", &nitrix::python::empty, "shape"_a, "dtype"_a);
     m.def("make_structure", &nitrix::python::make_structure, "indices"_a, "n_cols"_a);

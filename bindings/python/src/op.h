@@ -27,8 +27,13 @@ public:
 
     // `attributes` holds one value per attribute name, None for the default. `out` is None, an array, or for ops with
     // several outputs a tuple of them. Gives back what the first input is: a NumPy array, or its library's kind.
+    // Warnings are those of the caller so many frames of Python up, as in warnings.warn.
     nb::object call(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::handle backend, nb::handle threads,
-                    nb::handle variant, nb::handle mode) const;
+                    nb::handle variant, nb::handle mode, int stacklevel) const;
+    nb::object call_from_python(nb::tuple inputs, nb::tuple attributes, nb::handle out, nb::handle backend,
+                                nb::handle threads, nb::handle variant, nb::handle mode) const {
+        return call(inputs, attributes, out, backend, threads, variant, mode, 2); // by a function of nitrix
+    }
 
     // nitrix_explain's JSON for that call.
     std::string explain(nb::tuple inputs, nb::tuple attributes, nb::handle backend, nb::handle threads,
@@ -41,6 +46,7 @@ public:
     nb::tuple output_shape(nb::tuple inputs, nb::tuple attributes) const;
 
     const std::string &name() const { return name_; }
+    size_t n_inputs() const { return inputs_.size(); }
     const std::vector<std::string> &attributes() const { return attributes_; }
 
 private:
