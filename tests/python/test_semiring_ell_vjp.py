@@ -123,7 +123,7 @@ def test_a_structure_does_not_change_the_bits(semiring, threads):
 
 
 @algebra
-@pytest.mark.parametrize("d", [3, 4, 6, 10, 16, 32, 64, 128])
+@pytest.mark.parametrize("d", [3, 4, 6, 10, 16, 32, 64, 128, 129, 300])
 def test_the_width_of_rows_does_not_change_the_bits(d, semiring):
     """Some widths have loops of their own; at 128 columns kernels ask memory for later rows."""
     at = far()
@@ -138,6 +138,32 @@ def test_the_width_of_rows_does_not_change_the_bits(d, semiring):
     )
     for g, e in zip(got, expected, strict=True):
         np.testing.assert_array_equal(g, e)
+
+
+NAMES = {np.float32: "f32", np.float64: "f64", bool: "u8"}
+VARIANTS = {v["id"] for v in nitrix.info()["variants"] if v["runs_here"]}
+TARGETS = [t["name"] for t in nitrix.info()["targets"] if t["runs_here"]]
+
+
+@pytest.mark.parametrize(
+    ("semiring", "kind", "variant"),
+    [(semiring, kind, variant) for semiring in SEMIRINGS for kind, name in NAMES.items() for target in TARGETS
+     if (variant := f"semiring-ell-matmul/{semiring.replace('_', '-')}/{name}/any/{target}") in VARIANTS],
+)  # fmt: skip
+def test_wide_rows_have_the_bits_of_each_tile(semiring, kind, variant):
+    """On every target: rows of several tiles, a whole number of them and not, side by side and apart."""
+    at, most = far(2600), 600
+    values, B = random(at.shape, kind), random((len(at), most), kind, 1)
+    ell = ELL(values, at, len(at))
+    options = {"semiring": semiring, "variant": variant}
+    columns = [semiring_ell_matmul(values, at, B[:, j : j + 20].copy(), **options) for j in range(0, most, 20)]
+    expected = np.concatenate(columns, axis=1)
+    for d in (127, 128, 129, 192, 256, 300, 512, 513):
+        out = np.zeros((len(at), d + 16), kind)
+        np.testing.assert_array_equal(semiring_ell_matmul(values, ell.indices, B[:, :d], **options), expected[:, :d])
+        semiring_ell_matmul(values, ell.indices, B[:, 5 : 5 + d].copy(), out=out[:, :d], **options)
+        np.testing.assert_array_equal(out[:, :d], expected[:, 5 : 5 + d])
+        assert not out[:, d:].any()
 
 
 def test_a_structure_serves_batches_and_verify():
