@@ -34,15 +34,12 @@ Array item_of(const Call &call, int argument, const int64_t *index) {
 // padding between entries counts without a plan alone, so bits would depend on where the result lies.
 bool plans_for_stores(const Call &call, const Variant &variant) {
     constexpr int64_t block = 256, wide_tile = 512;
-    const int64_t size = dtype_bytes(call.dtype);
-    if (call.dims[1] > block ||
-        columns_of_tile(call.algebra, call.dtype, targets[variant.target]) != wide_tile / size ||
-        !can_plan(call.dims[0], call.dims[1], call.dims[2]))
+    if (call.dims[1] > block || !can_plan(call.dims[0], call.dims[1], call.dims[2]))
         return false;
-    const int64_t index[max_rank] = {};
+    const int64_t index[max_rank] = {}, columns = wide_tile / dtype_bytes(call.dtype);
     Array tile = item_of(call, C, index);
-    tile.shape[1] = std::min(tile.shape[1], wide_tile / size);
-    return goes_past_caches(tile);
+    tile.shape[1] = std::min(tile.shape[1], columns);
+    return goes_past_caches(tile) && columns_of_tile(call.algebra, call.dtype, targets[variant.target]) == columns;
 }
 
 const Plan *plan_of(const Call &call, const Variant &variant) {

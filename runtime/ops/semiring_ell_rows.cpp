@@ -14,19 +14,20 @@ enum { values, slots, indices, rows, B, C };
 } // namespace
 
 bool serve_semiring_ell_rows(const Call &call, const Variant &variant, KernelContext &kernel) {
-    const int64_t columns = call.dims[call.op->arguments[C].dims[1]], size = dtype_bytes(call.dtype);
+    const int dim = call.op->arguments[C].dims[1];
+    const int64_t columns = call.dims[dim], size = dtype_bytes(call.dtype);
     const int64_t tile = columns_of_tile(call.algebra, call.dtype, targets[variant.target]);
     if (columns <= tile || !call.has_data)
         return false;
     Call part = call;
     for (int64_t begin = 0; begin < columns; begin += tile) {
+        part.dims[dim] = std::min(tile, columns - begin);
         for (const int argument : {B, C}) {
             const Array &whole = call.arrays[argument];
             part.arrays[argument] = whole;
             part.arrays[argument].data += begin * whole.strides[whole.rank - 1] * size;
-            part.arrays[argument].shape[whole.rank - 1] = std::min(tile, columns - begin);
+            part.arrays[argument].shape[whole.rank - 1] = part.dims[dim];
         }
-        part.dims[call.op->arguments[C].dims[1]] = std::min(tile, columns - begin);
         run_kernel(part, variant, kernel);
     }
     return true;

@@ -41,10 +41,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def direct(op: str, semiring: Any) -> Callable[[F], F]:
-    """Lets plain calls of a function, arrays with semiring, out and threads at most, go to its op without it."""
+    """Lets plain calls of a function, arrays with semiring, out and threads at most, go to its op without it.
+
+    ``semiring`` is the function's default.
+    """
 
     def decorate(function: F) -> F:
         decorated: Any = functools.update_wrapper(_nitrix.Direct(OPS[op], semiring), function)
+        FUNCTIONS[decorated] = (OPS[op], {"semiring": semiring})
         return decorated  # type: ignore[no-any-return]
 
     return decorate

@@ -451,5 +451,4 @@ FUNCTIONS[semiring_ragged_rmatvec] = (OPS["semiring_ragged_rmatvec"], {"semiring
 FUNCTIONS[semiring_ell_rmatvec] = (OPS["semiring_ell_rmatvec"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_ell_rmatvec] = (OPS["semiring_ell_rmatvec"], {"backend": "naive"})
 FUNCTIONS[semiring_ell_matmul_vjp] = (OPS["semiring_ell_matmul_vjp"], {"semiring": REAL})
-FUNCTIONS[semiring_ell_matmul] = (OPS["semiring_ell_matmul"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_ell_matmul] = (OPS["semiring_ell_matmul"], {"backend": "naive"})

@@ -616,7 +616,6 @@ FUNCTIONS[semiring_matmul_finalize] = (OPS["semiring_matmul_finalize"], {"semiri
 FUNCTIONS[semiring_matmul_argmax] = (OPS["semiring_matmul_argmax"], {})
 FUNCTIONS[semiring_matmul_carry] = (OPS["semiring_matmul_carry"], {})
 FUNCTIONS[semiring_matmul_vjp] = (OPS["semiring_matmul_vjp"], {"semiring": REAL})
-FUNCTIONS[semiring_matmul] = (OPS["semiring_matmul"], {"semiring": REAL})
 FUNCTIONS[reference_semiring_matmul] = (OPS["semiring_matmul"], {"backend": "naive"})
 
 # Below, because they take the algebras from here.

@@ -274,11 +274,8 @@ nb::object new_numpy_array(DLDataType dtype, int ndim, const int64_t *shape, con
     if (ndim > NPY_MAXDIMS)
         raise(PyExc_ValueError, op, ": the result has ", ndim, " dimensions; NumPy takes at most ", NPY_MAXDIMS);
     constexpr int64_t large = NITRIX_LEAST_KEPT;
-    int64_t bytes = dtype.bits / 8;
-    for (int d = 0; d < ndim && bytes < large; ++d)
-        bytes *= std::clamp<int64_t>(shape[d], 1, large);
     std::optional<OwnMemory> memory;
-    if (bytes >= large)
+    if (elements_up_to(large, ndim, shape) * dtype.bits / 8 >= large)
         memory.emplace();
     // EMPTY only reads its shape.
     PyObject *array = PyArray_EMPTY(ndim, const_cast<npy_intp *>(reinterpret_cast<const npy_intp *>(shape)), type, 0);
@@ -317,6 +314,13 @@ nb::object view_numpy_array(const DLTensor &tensor, nb::handle owner) {
     if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject *>(array.ptr()), owner.inc_ref().ptr()) < 0)
         throw nb::python_error();
     return array;
+}
+
+int64_t elements_up_to(int64_t enough, int ndim, const int64_t *shape) {
+    int64_t n = 1;
+    for (int d = 0; d < ndim && n < enough; ++d)
+        n *= std::clamp<int64_t>(shape[d], 1, enough);
+    return n;
 }
 
 bool same_dtype(DLDataType a, DLDataType b) { return a.code == b.code && a.bits == b.bits && a.lanes == b.lanes; }

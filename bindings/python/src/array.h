@@ -66,6 +66,9 @@ nb::object empty(nb::handle shape, nb::handle dtype);
 // A NumPy array over `tensor`'s memory, which `owner` keeps alive: row-major, not to be written.
 nb::object view_numpy_array(const DLTensor &tensor, nb::handle owner);
 
+// Of an array of that shape, sizes of 0 taken for 1; not counted past `enough`, which is below 2^31.
+int64_t elements_up_to(int64_t enough, int ndim, const int64_t *shape);
+
 bool same_dtype(DLDataType a, DLDataType b);
 std::string dtype_name(DLDataType dtype);
 // The dtype of a manifest's name ("float32"); false if there is none.

@@ -48,7 +48,7 @@ bool Direct::is_plain(PyObject *args, PyObject *keywords, nb::object *attributes
         } else if (key == names().threads) {
             *threads = value;
         } else if (key == names().semiring && Py_TYPE(value) == semiring_type_) {
-            *attributes = nb::make_tuple(nb::steal(PyObject_GetAttr(value, names().name)));
+            *attributes = nb::make_tuple(nb::getattr(value, names().name));
         } else {
             return false;
         }
@@ -67,8 +67,7 @@ PyObject *Direct::call(PyObject *self, PyObject *args, PyObject *keywords) noexc
                       nb::none(), nb::none(), 1)
                 .release()
                 .ptr();
-        const nb::object function = nb::steal(PyObject_GetAttr(self, names().wrapped));
-        return function.is_valid() ? PyObject_Call(function.ptr(), args, keywords) : nullptr;
+        return PyObject_Call(nb::getattr(self, names().wrapped).ptr(), args, keywords);
     } catch (nb::python_error &error) {
         error.restore();
     } catch (const std::bad_alloc &) {

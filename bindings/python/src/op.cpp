@@ -27,13 +27,8 @@ int index_of(std::vector<std::string> *names, const std::string &name) {
 bool is_soon_done(ArrayList &arrays) {
     constexpr int64_t few = 1024;
     int64_t elements = 0;
-    for (int i = 0; i < arrays.size() && elements < few; ++i) {
-        const DLTensor &tensor = arrays[i].tensor;
-        int64_t n = 1;
-        for (int d = 0; d < tensor.ndim && n < few; ++d)
-            n *= std::clamp<int64_t>(tensor.shape[d], 1, few);
-        elements += n;
-    }
+    for (int i = 0; i < arrays.size() && elements < few; ++i)
+        elements += elements_up_to(few, arrays[i].tensor.ndim, arrays[i].tensor.shape);
     return elements < few;
 }
 
