@@ -33,14 +33,11 @@ bool nitrix::goes_past_caches(const Array &matrix) {
 // Other threads may see what comes after such a store before it; not what comes after this.
 void nitrix::end_stores_past_caches() { _mm_sfence(); }
 
-// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64; or nothing, where the
-// caller has `remains` below 0 (a line that is stored past the caches and then again takes 20 times as long). Returns
-// whether it remains to be stored, below 0. Whole vectors are loaded as they were stored, then shifted: else each load
-// would wait for two stores.
+// Such a row, of aligned lines from so many bytes behind their first, a multiple of 4 below 64. Returns whether it
+// remains to be stored, below 0. Whole vectors are loaded as they were stored, then shifted: else each load would wait
+// for two stores.
 extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *to, const char *from, int64_t bytes,
-                                                                          int32_t in_front, int32_t remains) {
-    if (remains)
-        return remains;
+                                                                          int32_t in_front) {
     if (in_front == 0) {
         for (int64_t at = 0; at < bytes; at += 64)
             _mm512_stream_si512(reinterpret_cast<__m512i *>(to + at), _mm512_loadu_si512(from + at));
@@ -58,9 +55,7 @@ extern "C" [[gnu::target("avx512f")]] int32_t nitrix_store_past_caches_64(char *
 }
 
 extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to, const char *from, int64_t bytes,
-                                                                       int32_t in_front, int32_t remains) {
-    if (remains)
-        return remains;
+                                                                       int32_t in_front) {
     const auto *vectors = reinterpret_cast<const __m256i *>(from + in_front / 32 * 32);
     auto *stored = reinterpret_cast<__m256i *>(to);
     const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
@@ -79,6 +74,6 @@ extern "C" [[gnu::target("avx2")]] int32_t nitrix_store_past_caches_32(char *to,
 }
 #else
 void nitrix::end_stores_past_caches() {}
-extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t, int32_t, int32_t) { return -1; }
-extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t, int32_t, int32_t) { return -1; }
+extern "C" int32_t nitrix_store_past_caches_64(char *, const char *, int64_t, int32_t) { return -1; }
+extern "C" int32_t nitrix_store_past_caches_32(char *, const char *, int64_t, int32_t) { return -1; }
 #endif

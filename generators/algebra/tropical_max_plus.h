@@ -7,7 +7,6 @@ namespace nitrix {
 
 struct TropicalMaxPlus : StrictSemiring {
     static constexpr bool drops_nan = true; // so that -inf (x) +inf, a NaN in IEEE arithmetic, is absorbed
-    static constexpr bool combine_keeps_nan = true;
     static State init(Type t) { return {negative_infinity(t)}; }
     static State update(State s, Expr v) { return {exact::ordered_max(s[0], v)}; }
     static State merge(State a, State b) { return {exact::ordered_max(a[0], b[0])}; }

@@ -27,8 +27,6 @@ struct Semiring {
     static constexpr bool strict = false;
     // True where the monoid drops a NaN instead of keeping it (an ordered max): ops then poison such outputs.
     static constexpr bool drops_nan = false;
-    // The author's claim that combine makes a NaN of one in either operand, as a sum does.
-    static constexpr bool combine_keeps_nan = false;
     // True where elements are truth values and every function works bit by bit: a word holds 32 of them.
     static constexpr bool bit_packed = false;
     // Registers that one step needs beside its operands and accumulator, for schedules that fill the register file.
@@ -93,7 +91,6 @@ public:
     virtual std::string name() const = 0;
     virtual bool strict() const = 0;
     virtual bool drops_nan() const = 0;
-    virtual bool combine_keeps_nan() const = 0;
     virtual bool bit_packed() const = 0;
     virtual int temporaries() const = 0;
     virtual double tolerance() const = 0;
@@ -126,7 +123,6 @@ public:
     std::string name() const override { return name_; }
     bool strict() const override { return T::strict; }
     bool drops_nan() const override { return T::drops_nan; }
-    bool combine_keeps_nan() const override { return T::combine_keeps_nan; }
     bool bit_packed() const override { return T::bit_packed; }
     int temporaries() const override { return T::temporaries; }
     double tolerance() const override { return T::tolerance; }

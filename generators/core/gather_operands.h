@@ -100,7 +100,7 @@ template <typename Dense> Expr outgrows_caches(const Dense &dense, int small = 3
 }
 
 template <typename Dense> Expr if_large(const family::GatherProduct &f, const Dense &dense, const Expr &request) {
-    return branch(f.passes || outgrows_caches(dense), request, 0);
+    return branch(f.asks_ahead() || outgrows_caches(dense), request, 0);
 }
 
 constexpr int most_entries = 32; // of a row: of more the processor has several under way at once
@@ -116,6 +116,9 @@ struct Named {
         spare = indices.dim(1).stride() - depth;
         looks_ahead = indices.dim(1).extent() > 1 && spare > 0 && indices.dim(0).stride() == 1;
     }
+
+    // As many as most meshes need. What the last row asks for, behind which memory may end, its own indices name then.
+    Expr are_two() const { return looks_ahead && spare == 2 && depth >= 2; }
 
     // How many a row asks for.
     Expr count() const { return Halide::min(Halide::select(looks_ahead, spare, depth), most_entries); }
@@ -137,6 +140,7 @@ void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &den
                                           out.dim(1).extent(), out.dim(2).extent()});
     };
     f.passes = decided(width && f.depth <= f.block);
+    f.looks_ahead = known_as("looks_ahead", Named(indices).are_two() && outgrows_caches(dense));
     f.one_item = out.dim(2).extent() == 1;
     if (f.keeps_lines())
         f.in_lines = !f.passes && width && f.depth <= f.block && f.b_contiguous && f.one_item &&
@@ -148,13 +152,19 @@ void find_past_caches(family::GatherProduct &f, const Out &out, const Dense &den
 template <typename Dense, typename Entries>
 Expr ask_for_named(const family::GatherProduct &f, const Dense &dense, const Entries &indices, const Expr &later) {
     Named named(indices);
-    named.looks_ahead = f.passes || named.looks_ahead;
-    const Expr names = address(indices, Halide::select(named.looks_ahead, named.depth, 0),
-                               Halide::select(named.looks_ahead, f.i, later), f.batch);
+    named.looks_ahead = f.asks_ahead() || named.looks_ahead;
+    Expr names = address(indices, Halide::select(named.looks_ahead, named.depth, 0),
+                         Halide::select(named.looks_ahead, f.i, later), f.batch);
     // Behind the last row memory may end.
-    const Expr count = Halide::select(named.looks_ahead && f.i == indices.dim(1).extent() - 1, 0, named.count());
+    const Expr is_last = f.i == indices.dim(1).extent() - 1;
+    if (!Halide::Internal::is_const_zero(f.looks_ahead)) { // then by the pointer that the row's entries are read by
+        const Expr own = address_of(indices(Halide::unsafe_promise_clamped(0, 0, named.depth - 1), f.i, f.batch));
+        const Expr past = Halide::cast<uint64_t>(Halide::select(is_last, 0, named.depth)) * indices.type().bytes();
+        names = Halide::select(f.looks_ahead, own + past, names);
+    }
+    const Expr count = Halide::select(named.looks_ahead && is_last, 0, named.count());
     return if_large(f, dense,
-                    ask_for_named(address(dense, 0, 0, f.batch), rows_apart(dense), names, count,
+                    ask_for_named(address(dense, 0, 0, f.batch), rows_apart(dense), names, count, f.looks_ahead,
                                   lines_of_row(dense, f.columns, f.batch)));
 }
 
@@ -169,7 +179,7 @@ Expr ask_for_all_named(const Expr &asks, const Dense &dense, const Entries &indi
                        const Expr &batch) {
     return branch(asks,
                   ask_for_named(address(dense, 0, 0, batch), rows_apart(dense), address(indices, 0, later, batch),
-                                Halide::min(indices.dim(0).extent(), most_entries),
+                                Halide::min(indices.dim(0).extent(), most_entries), Halide::Internal::const_false(),
                                 lines_of_row(dense, dense.dim(0).extent(), batch)),
                   0);
 }
@@ -200,22 +210,19 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     const auto place = [&](const Expr &at) {
         return Halide::unsafe_promise_clamped(rows(at, f.batch), 0, out.dim(1).extent() - 1);
     };
-    // The row that `made` holds from element in_front on; what then remains, below 0 if the row does.
-    const auto store_past_caches = [&](const Halide::Func &made, const Expr &in_front, const Expr &remains) {
+    // The row that `made` holds from element in_front on; below 0 if it remains to be stored.
+    const auto store_past_caches = [&](const Halide::Func &made, const Expr &in_front) {
         using Halide::Internal::Call;
-        const auto at = [&](const Expr &column) {
-            const Halide::FuncRef element = made(column, f.i, f.batch);
-            return address_of(element.size() == 1 ? Expr(element) : Expr(element[0]));
-        };
+        const auto at = [&](const Expr &column) { return address_of(made(column, f.i, f.batch)); };
         const Expr size = out.type().bytes(), from = at(0);
         // By the last one's address, for all of them to be made.
         const Expr bytes = Halide::cast<int64_t>(at(in_front + f.columns - 1) - from) + (1 - in_front) * size;
         return Call::make(Halide::Int(32), "nitrix_store_past_caches_" + std::to_string(f.past_caches),
-                          {address(out, 0, place(f.i), f.batch), from, bytes, in_front * size, remains}, Call::Extern);
+                          {address(out, 0, place(f.i), f.batch), from, bytes, in_front * size}, Call::Extern);
     };
     Halide::RDom r(0, Halide::select(f.passes || f.in_lines, 0, count), "r");
     if (f.past_caches) {
-        f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product, 0, 0), -1);
+        f.remains(f.i, f.batch) = branch(f.passes_wide, store_past_caches(f.product, 0), -1);
         r.where(f.remains(r, f.batch) < 0);
     }
     out(f.j, f.i, f.batch) = Halide::undef(out.type());
@@ -225,20 +232,17 @@ template <typename Rows, typename Out> void scatter_rows(family::GatherProduct &
     f.scattered_rows = r;
     if (!f.past_caches)
         return;
-    const Expr in_doubt = f.doubts() ? -Halide::cast<int32_t>(f.in_doubt(f.i, f.batch)) : Expr(0);
-    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.passing.row, f.in_front(), in_doubt);
-    if (f.doubts())
-        f.define_again();
+    f.remains_of_lines(f.i, f.batch) = store_past_caches(f.passing.row, f.in_front());
     Halide::RDom past(0, Halide::select(f.passes, count, 0), "past");
     past.where(f.remains_of_lines(past, f.batch) < 0);
-    out(f.j, place(past), f.batch) =
-        f.doubts() ? Expr(f.again(f.j, past, f.batch)) : Expr(f.passing.row(f.j + f.in_front(), past, f.batch));
+    out(f.j, place(past), f.batch) = f.passing.row(f.j + f.in_front(), past, f.batch);
     f.past_rows = past;
     if (!f.keeps_lines())
         return;
     Halide::RDom kept(0, Halide::select(f.in_lines, count, 0), "kept");
-    out(f.j, place(kept), f.batch) = load_across([&](const Expr &at) { return Expr(f.kept.row(at, kept, f.batch)); },
-                                                 f.j, f.in_front(), f.in_front_unit(), f.line_elements());
+    out(f.j, place(kept), f.batch) =
+        f.finished_kept(load_across([&](const Expr &at) { return Expr(f.kept.row(at, kept, f.batch)); }, f.j,
+                                    f.in_front(), f.in_front_unit(), f.line_elements()));
     f.kept_rows = kept;
 }
 

@@ -81,13 +81,14 @@ GatherProduct::Reduction GatherProduct::sum(std::function<Expr(Expr, Expr)> step
 static Tuple as_tuple(const State &state) { return Tuple(std::vector<Expr>(state)); }
 
 static State state_of(const Func &f, const std::vector<Expr> &at) {
-    if (f.outputs() == 1)
-        return State{f(at)};
-    return State{FuncRef(f(at))[0], FuncRef(f(at))[1]};
+    State state;
+    for (int c = 0; c < f.outputs(); ++c)
+        state.push_back(f.outputs() == 1 ? Expr(f(at)) : Expr(FuncRef(f(at))[c]));
+    return state;
 }
 
 void GatherProduct::define_fetched(Func &func) const {
-    const Expr later = row_ahead(i, rows, asked_bytes);
+    const Expr later = row_ahead(i, rows, asked_bytes, asks_ahead());
     Expr asked = 0;
     for (const auto &hint : hints)
         asked = asked | hint(*this, later);
@@ -153,69 +154,56 @@ void GatherProduct::define() {
     merged(j, i, batch) = as_tuple(start());
     merged(j, i, batch) = as_tuple(merge(state_of(merged, {j, i, batch}), state_of(partial, {j, i, blocks, batch})));
     product(j, i, batch) = finished(state_of(merged, {j, i, batch}));
+    _halide_user_assert(!past_caches || !edge) << "rows made of whole lines are products of values";
     if (past_caches) {
-        define_lines(passing, doubts());
-        if (doubts())
-            define_doubt();
+        define_lines(passing);
+        passing.row(j, i, batch) = finished_in_lines(passing);
     }
-    if (keeps_lines())
-        define_lines(kept, false);
+    if (keeps_lines()) {
+        define_lines(kept);
+        kept.row(j, i, batch) = tracks_nan() ? finished_in_lines(kept) : Expr(kept.partial(j, i, batch));
+    }
 }
 
 // Rows of one block of entries, with all that lies in their lines: of B as much, in place of the columns alone.
-void GatherProduct::define_lines(InLines &lines, bool quick) {
+void GatherProduct::define_lines(InLines &lines) {
     define_fetched(lines.fetched);
     lines.inside = RDom(0, min(depth, block), "inside_lines");
     const Expr entry = unsafe_promise_clamped(lines.inside + asked(lines.fetched), 0, depth - 1);
-    const Place at = place(entry, lines.fetched);
     lines.inside.where(index(entry, i, batch) >= 0);
     const int line = line_elements();
     const Expr end = (in_front() + columns + line - 1) / line * line;
     const Expr column = unsafe_promise_clamped(j, 0, end - 1) + first_of_b;
     Func &partial = lines.partial;
-    if (!quick) {
-        partial(j, i, batch) = as_tuple(start());
-        partial(j, i, batch) = as_tuple(step(state_of(partial, {j, i, batch}), at, column));
-        lines.row(j, i, batch) = finished(merge(start(), state_of(partial, {j, i, batch})));
-        return;
-    }
-    partial(j, i, batch) = as_tuple({algebra.init(type)[0], zero(type)});
-    partial(j, i, batch) = as_tuple(quick_step(state_of(partial, {j, i, batch}), at, column));
-    const State all = state_of(partial, {j, i, batch});
-    lines.row(j, i, batch) = as_tuple({algebra.finalize({all[0]}), all[1]});
+    const State none = tracks_nan() ? State{algebra.init(type)[0], zero(type), zero(type)} : start();
+    partial(j, i, batch) = as_tuple(none);
+    partial(j, i, batch) =
+        as_tuple(step_in_lines(state_of(partial, {j, i, batch}), place(entry, lines.fetched), column));
 }
 
-void GatherProduct::define_doubt() {
-    const int lanes = past_caches / type.bytes();
-    const Expr begin = in_front(), end = begin + columns;
-    const auto of_vector = [&](const Expr &vector) { // but not what lies beside the row
-        const Expr at = vector * lanes + lane;
-        const Expr sum = passing.row(unsafe_promise_clamped(at, 0, end - 1), i, batch)[1];
-        return select(at >= begin && at < end, sum, zero(type));
-    };
-    more_vectors = RDom(1, columns / lanes - 1 + select(first_of_b < 0, line_elements() / lanes, 0), "more_vectors");
-    squares(lane, i, batch) = of_vector(0);
-    squares(lane, i, batch) += of_vector(more_vectors);
+// The sum of the squares of what has been met is NaN if one of them is: one instruction for an element of B. Values are
+// the same for all columns, and looked at in the first vector alone.
+State GatherProduct::step_in_lines(const State &state, const Place &at, const Expr &column) const {
+    if (!tracks_nan())
+        return step(state, at, column);
+    const Expr a = value_at(at), x = gathered(at.k, column);
+    return {algebra.accumulate({state[0]}, a, x)[0], fma(x, x, state[1]),
+            select(j < lanes_of_lines(), fma(a, a, state[2]), state[2])};
+}
+
+Expr GatherProduct::finished_in_lines(const InLines &lines) const {
+    const State all = state_of(lines.partial, {j, i, batch});
+    if (!tracks_nan())
+        return finished(merge(start(), all));
     const Type bits = UInt(type.bits()); // of what is not negative: a NaN if more than infinity's
-    all_lanes = RDom(0, lanes, "all_lanes");
-    in_doubt(i, batch) = Internal::const_false();
-    in_doubt(i, batch) =
-        in_doubt(i, batch) || reinterpret(bits, squares(all_lanes, i, batch)) > reinterpret(bits, infinity(type));
+    const Expr first_vector = unsafe_promise_clamped(j % lanes_of_lines(), 0, in_front() + columns - 1);
+    const Expr squares = all[1] + state_of(lines.partial, {first_vector, i, batch})[2];
+    const Expr poisoned = reinterpret(bits, squares) > reinterpret(bits, infinity(type));
+    return select(poisoned, exact::quiet_nan(type), algebra.finalize({all[0]}));
 }
 
-void GatherProduct::define_again() {
-    inside_again = RDom(0, min(depth, block), "inside_again");
-    const Expr entry = unsafe_promise_clamped(inside_again, 0, depth - 1);
-    inside_again.where(remains_of_lines(i, batch) < 0);
-    inside_again.where(index(entry, i, batch) >= 0);
-    partial_again(j, i, batch) = as_tuple(start());
-    partial_again(j, i, batch) = as_tuple(step(state_of(partial_again, {j, i, batch}), place(entry), j));
-    again(j, i, batch) = finished(merge(start(), state_of(partial_again, {j, i, batch})));
-}
-
-State GatherProduct::quick_step(const State &state, const Place &at, const Expr &column) const {
-    const Expr term = algebra.combine(value_at(at), gathered(at.k, column));
-    return {algebra.update({state[0]}, term)[0], fma(term, term, state[1])};
+Expr GatherProduct::finished_kept(const Expr &kept) const {
+    return tracks_nan() ? kept : finished(merge(start(), {kept}));
 }
 
 } // namespace nitrix::family

@@ -118,33 +118,24 @@ public:
     // behind one, as arrays of NumPy do. They stay in registers (16 do not suffice for two of each vector).
     bool keeps_lines() const { return past_caches == 64 || (past_caches && !two_for_each()); }
     Expr in_lines = Halide::Internal::const_false();
-    // Whether rows of both follow one another and the values of a row do: known, fewer numbers do not fit into the
-    // registers, and loads are what such a row takes (0.9 to 0.97 of the time).
+    // What is known of a call takes no registers and no loads in its loops, and loads are what such a row takes.
+    // Whether rows of both follow one another and the values of a row do (0.9 to 0.97 of the time);
     Expr compact = Halide::Internal::const_false();
+    // whether the structure's plan says what later rows will name, two for each, and memory is asked for them (0.93).
+    Expr looks_ahead = Halide::Internal::const_false();
+    Expr asks_ahead() const { return passes || looks_ahead; }
+    int lanes_of_lines() const { return past_caches / type.bytes(); }
     int in_front_unit() const { return 16 / type.bytes(); } // divides in_front() then
-    InLines kept;
+    InLines kept; // what remains to be finished, fewer vectors when they have been shifted
+    Expr finished_kept(const Expr &kept) const;
     RDom kept_rows;
     // Vectors of a row of one tile: a step that keeps two of them for each has 32 registers for 8, 16 for 4.
     std::array<int, 2> past_caches_tiles() const {
         return two_for_each() && past_caches < 64 ? std::array{4, 2} : std::array{8, 4};
     }
     bool two_for_each() const { return tracks_nan() || algebra.temporaries(); }
-    // What is stored past the caches is made without a search for NaN. The sum of the squares of the terms is one if a
-    // term is: one instruction of three in place of two of four, 0.85 of the time. Terms may be NaN though no operand
-    // is (infinities of both signs), so a row in doubt is made again, exactly.
-    bool doubts() const {
-        return tracks_nan() && algebra.combine_keeps_nan() && !edge &&
-               past_caches_tiles()[0] * past_caches >= least_past_caches;
-    }
-    Func squares{"squares"};   // (lane, i, batch): the sum over a row's vectors
-    Func in_doubt{"in_doubt"}; // (i, batch)
-    Var lane{"lane"};
-    RDom more_vectors, all_lanes;
-    Func again{"again"}, partial_again{"partial_again"};
-    RDom inside_again;
-    void define_again(); // once it is known which rows remain
-    Expr b_contiguous;   // whether its columns have unit stride, as a condition
-    Expr scratch_bytes;  // set by the schedule, as a contraction's
+    Expr b_contiguous;  // whether its columns have unit stride, as a condition
+    Expr scratch_bytes; // set by the schedule, as a contraction's
     static Expr shape_threads() { return Contraction::shape_threads(); }
     static Expr shape_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "d"); }
     static Expr shape_own_columns() { return Halide::Internal::Variable::make(Halide::Int(64), "w"); }
@@ -162,13 +153,13 @@ private:
     Expr contribution(const Place &at) const;
     Expr magnitude(const Expr &x) const;
     void define_fetched(Func &func) const;
-    void define_lines(InLines &lines, bool quick);
-    void define_doubt();
+    void define_lines(InLines &lines);
     State start() const;
     State step(const State &state, const Place &at, const Expr &column) const;
     State merge(const State &before, const State &part) const;
     Expr finished(const State &all) const;
-    State quick_step(const State &state, const Place &at, const Expr &column) const;
+    State step_in_lines(const State &state, const Place &at, const Expr &column) const;
+    Expr finished_in_lines(const InLines &lines) const;
 };
 
 } // namespace nitrix::family

@@ -93,14 +93,6 @@ std::vector<Law> strict_laws(const Algebra &g, Expr a, Expr b, Expr c) {
     };
 }
 
-std::vector<Law> nan_laws(const Algebra &g, Expr a) {
-    if (g.bit_packed() || !g.combine_keeps_nan())
-        return {};
-    const Expr nan = exact::quiet_nan(type_of(g));
-    return {{"combine keeps a NaN on the left (combine_keeps_nan): nan x a = nan", g.combine(nan, a), nan},
-            {"combine keeps a NaN on the right (combine_keeps_nan): a x nan = nan", g.combine(a, nan), nan}};
-}
-
 std::vector<Law> annihilator_laws(const Algebra &g, Expr a) {
     if (!g.annihilator())
         return {};
@@ -132,8 +124,6 @@ std::optional<std::string> broken_law(const Algebra &algebra) {
             laws.push_back(law);
     const size_t n_strict = laws.size();
     for (Law &law : annihilator_laws(algebra, a))
-        laws.push_back(law);
-    for (Law &law : nan_laws(algebra, a))
         laws.push_back(law);
 
     std::vector<Expr> sides;

@@ -24,6 +24,13 @@ inline Halide::Expr decided_by(const std::string &function, const std::vector<Ha
     return Call::make(Halide::Int(32), "nitrix_whether_" + function, arguments, Call::PureExtern) == 1;
 }
 
+// The same of a condition that the kernel computes.
+inline Halide::Expr known_as(const std::string &name, const Halide::Expr &condition) {
+    using Halide::Internal::Call;
+    return Call::make(Halide::Int(32), "nitrix_known_" + name, {Halide::cast<int32_t>(condition)}, Call::PureExtern) ==
+           1;
+}
+
 // An element, of which a vector is read by a mask: where the condition does not hold it is anything, and no memory is
 // read.
 inline Halide::Expr load_where(const Halide::Expr &condition, const Halide::Expr &element) {
@@ -31,7 +38,7 @@ inline Halide::Expr load_where(const Halide::Expr &condition, const Halide::Expr
     return Call::make(element.type(), "nitrix_load_where", {condition, element}, Call::PureExtern);
 }
 
-// What is stored: element `at + by` of a Func that is kept in vectors. A vector of such elements lies in two of the
+// For what is stored: element `at + by` of a Func that is kept in vectors. A vector of such elements lies in two of the
 // Func's, and is put together in registers, which have no addresses. `by`: a multiple of `unit` below `end`.
 template <typename Element>
 Halide::Expr load_across(const Element &element, const Halide::Expr &at, const Halide::Expr &by, int unit, int end) {
@@ -59,6 +66,8 @@ class OwnLowering : public Halide::Internal::IRMutator {
             _halide_user_assert(storing_) << call->name << " stands where nothing is stored";
             return 0;
         }
+        if (is_known(*call))
+            return mutate(call->args[0]);
         if (call->name == "nitrix_load_where") {
             const Expr condition = Internal::simplify(mutate(call->args[0])), element = mutate(call->args[1]);
             const auto *load = element.as<Internal::Load>();
@@ -67,7 +76,7 @@ class OwnLowering : public Halide::Internal::IRMutator {
                                         load->alignment);
         }
         if (call->name == "nitrix_load_across") // one element, or what begins a vector
-            return mutate(call->args[0]);
+            return shifted_.defined() ? shifted_ : mutate(call->args[0]);
         if (call->name == "nitrix_exchange")
             return exchanged(*call);
         if (call->name != "nitrix_address_of")
@@ -107,6 +116,18 @@ class OwnLowering : public Halide::Internal::IRMutator {
         return Shuffle::make({mutate(call.args[0]), mutate(call.args[1])}, elements);
     }
 
+    // What puts a vector together, in what is stored.
+    struct Across : Halide::Internal::IRVisitor {
+        const Halide::Internal::Call *vector = nullptr;
+        using IRVisitor::visit;
+        void visit(const Halide::Internal::Call *call) override {
+            if (call->name == "nitrix_load_across" && call->type.is_vector() &&
+                !Halide::Internal::is_const_zero(call->args[2]))
+                vector = call;
+            IRVisitor::visit(call);
+        }
+    };
+
     // A store for each offset: shuffles are of constants.
     Halide::Internal::Stmt store_across(const Halide::Internal::Store &store, const Halide::Internal::Call &call) {
         using namespace Halide::Internal;
@@ -132,7 +153,10 @@ class OwnLowering : public Halide::Internal::IRMutator {
             if (inside)
                 value =
                     Shuffle::make_slice(Shuffle::make_concat({value, load(offset - inside + lanes)}), inside, 1, lanes);
-            const Stmt one = Store::make(store.name, value, index, store.param, const_true(lanes), store.alignment);
+            shifted_ = value;
+            const Stmt one =
+                Store::make(store.name, mutate(store.value), index, store.param, const_true(lanes), store.alignment);
+            shifted_ = Halide::Expr();
             stores = stores.defined() ? IfThenElse::make(such, one, stores) : one;
         }
         return stores;
@@ -179,9 +203,10 @@ class OwnLowering : public Halide::Internal::IRMutator {
     }
 
     Halide::Internal::Stmt visit(const Halide::Internal::Store *store) override {
-        const auto *call = store->value.as<Halide::Internal::Call>();
-        if (call && call->name == "nitrix_load_across" && call->type.is_vector() && !is_const_zero(call->args[2]))
-            return store_across(*store, *call);
+        Across across;
+        store->value.accept(&across);
+        if (across.vector)
+            return store_across(*store, *across.vector);
         const Halide::Internal::Stmt requests = Requests::of(store->value);
         if (!requests.defined())
             return IRMutator::visit(store);
@@ -226,14 +251,17 @@ class OwnLowering : public Halide::Internal::IRMutator {
             learn(differs->a, differs->b, 0);
     }
 
+    static bool is_known(const Halide::Internal::Call &call) { return call.name.rfind("nitrix_known_", 0) == 0; }
+
     void learn(const Halide::Expr &said, const Halide::Expr &one, int what) {
         const auto *call = said.as<Halide::Internal::Call>();
-        if (call && call->name.rfind("nitrix_whether_", 0) == 0 && is_const_one(one))
+        if (call && (is_known(*call) || call->name.rfind("nitrix_whether_", 0) == 0) && is_const_one(one))
             said_[call->name] = what;
     }
 
-    std::map<std::string, int> said_;             // by functions, as conditions around this tell
+    std::map<std::string, int> said_;             // by calls, as conditions around this tell
     Halide::Internal::Scope<Halide::Expr> known_; // variables; undefined: a name that has another meaning further out
+    Halide::Expr shifted_;                        // what load_across gives the vector that is stored
     bool storing_ = false;
 };
 

@@ -40,7 +40,7 @@ struct Lines {
 namespace ask {
 
 inline constexpr const char *rows = "nitrix_ask_rows";       // first, apart, count, lines
-inline constexpr const char *named = "nitrix_ask_named";     // first, apart, names, count, lines
+inline constexpr const char *named = "nitrix_ask_named";     // first, apart, names, count, are_two, lines
 inline constexpr const char *entries = "nitrix_ask_entries"; // first, apart, names, count, side_by_side
 
 } // namespace ask
@@ -55,11 +55,13 @@ inline Expr ask_for_row(const Expr &first, const Lines &lines) {
     return ask_for_rows(first, Halide::Internal::make_const(Halide::Int(64), 0), 1, lines);
 }
 
-// Those of the rows whose numbers, int32, are at the address `names`; negative ones are none.
+// Those of the rows whose numbers, int32, are at the address `names`; negative ones are none. `are_two`: there are so
+// many, whatever `count` says, and both are asked for.
 inline Expr ask_for_named(const Expr &first, const Expr &apart, const Expr &names, const Expr &count,
-                          const Lines &lines) {
+                          const Expr &are_two, const Lines &lines) {
     using Halide::Internal::Call;
-    return Call::make(Halide::Int(32), ask::named, {first, apart, names, count, lines.whole, lines.more}, Call::Extern);
+    return Call::make(Halide::Int(32), ask::named, {first, apart, names, count, are_two, lines.whole, lines.more},
+                      Call::Extern);
 }
 
 // Elements so named, one or more: the first and the last where all of them lie side by side. `side_by_side`: they do,

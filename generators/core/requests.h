@@ -104,12 +104,16 @@ private:
         const Expr &first = args[0], &apart = args[1];
         if (call->name == ask::rows)
             return loop(0, args[2], [&](const Expr &r) { return lines(after(first, r, apart), args[3], args[4]); });
-        if (call->name == ask::named)
-            return loop(0, args[3], [&](const Expr &r) {
-                return with_name(args[2], r, [&](const Expr &name) {
-                    return IfThenElse::make(name >= 0, lines(after(first, name, apart), args[4], args[5]));
-                });
+        if (call->name == ask::named) {
+            const auto row = [&](const Expr &name) { return lines(after(first, name, apart), args[5], args[6]); };
+            const Stmt any = loop(0, args[3], [&](const Expr &r) {
+                return with_name(args[2], r, [&](const Expr &name) { return IfThenElse::make(name >= 0, row(name)); });
             });
+            if (is_const_zero(args[4]))
+                return any;
+            const Stmt two = Block::make(with_name(args[2], 0, row), with_name(args[2], 1, row));
+            return IfThenElse::make(args[4], two, any);
+        }
         const Expr &names = args[2], last = args[3] - 1;
         const auto one = [&](const Expr &name) { return line(after(first, name, apart)); };
         return with_name(names, 0, [&](const Expr &from) {

@@ -36,7 +36,8 @@ public:
             f.first_of_b = b.dim(0).min();
             if (f.past_caches)
                 find_past_caches(f, c, b, indices);
-            f.compact = side_by_side(slots) && b.dim(1).stride() == columns && c.dim(1).stride() == columns;
+            f.compact = side_by_side(slots) && slots.dim(1).stride() == 1 && b.dim(1).stride() == columns &&
+                        c.dim(1).stride() == columns;
             f.hints = {[&](const auto &g, const auto &r) { return ask_for_named(g, b, indices, r); },
                        [&](const auto &g, const auto &r) { return ask_for_values(g, b, values, slots, r); },
                        [&](const auto &g, const auto &r) {

@@ -112,32 +112,15 @@ static void lines_at(family::GatherProduct::InLines &lines, const family::Gather
 
 // Rows of one tile that are stored past the caches, in loops for each number of vectors that they have.
 static void past_caches(family::GatherProduct &f, int lanes, int rows_of_a_task) {
-    Var jo("jo"), ji("ji");
     RowLoop rows(f, 1, f.past_rows.x, rows_of_a_task);
     each_width_in_lines(f, lanes, [&](const Expr &alike, int columns, int width) {
         if (columns * f.type.bytes() < f.least_past_caches)
             return;
         const Expr such = alike && f.one_item && f.passes;
-        for (const Expr &these : {such && f.compact, such}) {
-            Stage tile = rows.store.specialize(these);
-            if (f.doubts())
-                tile.split(f.j, jo, ji, columns, TailStrategy::GuardWithIf).vectorize(ji, lanes).unroll(ji);
-            else
-                tile.vectorize(f.j, lanes, TailStrategy::GuardWithIf);
-        }
-        if (f.doubts()) {
-            for (Stage stage : {Stage(f.partial_again), f.partial_again.update().reorder(f.j, f.inside_again)})
-                stage.specialize(such).vectorize(f.j, lanes, TailStrategy::RoundUp).unroll(f.j);
-            f.squares.update().specialize(alike).vectorize(f.lane, lanes).unroll(f.more_vectors);
-        }
+        for (const Expr &these : {such && f.compact, such})
+            rows.store.specialize(these).vectorize(f.j, lanes, TailStrategy::GuardWithIf);
         in_lines(f.passing, f, alike, width, lanes);
     });
-    if (f.doubts()) {
-        rows.store.split(f.j, jo, ji, 1);
-        f.partial_again.compute_at(*f.scattered, jo);
-        f.squares.compute_at(*f.scattered, rows.row).vectorize(f.lane, lanes);
-        f.in_doubt.compute_at(*f.scattered, rows.row).update().atomic().vectorize(f.all_lanes, lanes);
-    }
     lines_at(f.passing, f, rows);
     f.remains_of_lines.compute_at(*f.scattered, rows.row);
 }
@@ -147,7 +130,8 @@ static void kept_in_lines(family::GatherProduct &f, int lanes, int rows_of_a_tas
     Var jo("jo");
     RowLoop rows(f, 2, f.kept_rows.x, rows_of_a_task);
     each_width_in_lines(f, lanes, [&](const Expr &alike, int columns, int width) {
-        for (const Expr &such : {alike && f.in_lines && f.compact, alike && f.in_lines})
+        const Expr kept = alike && f.in_lines;
+        for (const Expr &such : {kept && f.compact && f.looks_ahead, kept && f.compact, kept})
             rows.store.specialize(such)
                 .split(f.j, jo, f.j, columns, TailStrategy::GuardWithIf)
                 .vectorize(f.j, lanes)

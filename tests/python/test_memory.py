@@ -178,13 +178,15 @@ def test_where_an_operand_begins_changes_no_bit(semiring, columns, dtype):
 
 
 @pytest.mark.parametrize("offset", [0, 16])
+@pytest.mark.parametrize("size", [2 << 20, 4 << 20, LEAST_PAST_CACHES])
 @pytest.mark.parametrize(("columns", "dtype"), [(64, "f4"), (128, "f4"), (32, "f8"), (64, "f8")])
 @pytest.mark.parametrize("semiring", ["tropical_max_plus", "tropical_min_plus"])
-def test_only_a_nan_operand_makes_a_tropical_result_nan(semiring, columns, dtype, offset):
-    """Rows past the caches look for NaN among the terms, where infinities of both signs make them too."""
-    rows = LEAST_PAST_CACHES // (columns * np.dtype(dtype).itemsize) + 37
+def test_only_a_nan_operand_makes_a_tropical_result_nan(semiring, columns, dtype, size, offset):
+    """Rows made of whole lines look for NaN among values and operands: infinities of both signs make none."""
+    rows = size // (columns * np.dtype(dtype).itemsize) + 37
     rng = np.random.default_rng(columns)
     indices = np.clip(np.arange(rows)[:, None] + rng.integers(-50, 50, (rows, 3)), -1, rows - 1).astype(np.int32)
+    indices = np.where(indices < 0, -1, rng.permutation(rows)[indices]).astype(np.int32)
     values = rng.standard_normal((rows, 3)).astype(dtype)
     b = behind_a_line((rows, columns), dtype, offset)
     b[:] = rng.standard_normal(b.shape)
@@ -266,6 +268,30 @@ def test_rows_of_every_width_are_read_to_their_end(semiring, dtype, depth):
         plain = semiring_ell_matmul(ell.values, indices, b.copy(), semiring=semiring)
         assert same_bits(np.ascontiguousarray(result[:, :columns]), plain), columns
         assert (result[:, columns:] == 7).all(), columns
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("columns", "dtype"), [(64, "f4"), (128, "f4"), (32, "f8"), (64, "f8"), (32, "f4"), (60, "f4")]
+)
+@pytest.mark.parametrize("semiring", ["real", "tropical_max_plus", "euclidean"])
+def test_rows_that_ask_for_what_later_ones_name_have_the_bits_of_others(semiring, columns, dtype, threads):
+    """Structures whose plans look ahead, with operands that outgrow the caches and results that do not."""
+    size = np.dtype(dtype).itemsize
+    rows = (4 << 20) // (columns * size) + 5
+    rng = np.random.default_rng(columns)
+    indices = (np.arange(rows)[:, None] + np.arange(-3, 4)) % rows
+    place = rng.permutation(rows).astype(np.int32)
+    indices = place[indices][np.argsort(place)]
+    indices[::5, 4:], indices[::1000] = -1, -1  # shorter rows, and rows without entries
+    ell = ELL(rng.standard_normal((rows, 7)).astype(dtype), indices, rows)
+    b = rng.standard_normal((rows, columns)).astype(dtype)
+    plain = semiring_ell_matmul(ell.values, indices, b, semiring=semiring)
+    for begin, end in itertools.product((0, size, 16), (0, 16)):
+        operand, result = behind_a_line(b.shape, dtype, begin), behind_a_line(b.shape, dtype, end)
+        operand[:], result[:] = b, 7
+        semiring_ell_matmul(ell.values, ell.indices, operand, semiring=semiring, out=result, threads=threads)
+        assert same_bits(result, plain), (begin, end)
 
 
 @needs_mprotect
