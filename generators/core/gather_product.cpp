@@ -195,10 +195,9 @@ Expr GatherProduct::finished_in_lines(const InLines &lines) const {
     const State all = state_of(lines.partial, {j, i, batch});
     if (!tracks_nan())
         return finished(merge(start(), all));
-    const Type bits = UInt(type.bits()); // of what is not negative: a NaN if more than infinity's
     const Expr first_vector = unsafe_promise_clamped(j % lanes_of_lines(), 0, in_front() + columns - 1);
     const Expr squares = all[1] + state_of(lines.partial, {first_vector, i, batch})[2];
-    const Expr poisoned = reinterpret(bits, squares) > reinterpret(bits, infinity(type));
+    const Expr poisoned = exact::is_nan_of_bits(reinterpret(UInt(type.bits()), squares)); // none is negative
     return select(poisoned, exact::quiet_nan(type), algebra.finalize({all[0]}));
 }
 
