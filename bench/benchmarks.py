@@ -32,6 +32,8 @@ class Case:
     large: bool = False
     peers: bool = True
     """Whether it is raced against others."""
+    of_memory: bool = False
+    """Whether the limit is that of memory even where a cache holds those bytes."""
 
     @property
     def name(self) -> str:

@@ -16,6 +16,9 @@ SEQUENCES = {
     "boolean": "and_or",
 }
 
+PAST_CACHES = 2**28
+"""Bytes for each thread that are well past any cache."""
+
 
 class Limits:
     """The probes of one build; 1e9 operations or bytes per second."""
@@ -29,7 +32,6 @@ class Limits:
             prefix = "nitrix_limit_" if function == "measure" else "nitrix_bandwidth_"
             getattr(self._library, prefix + function).restype = ctypes.c_double
         self._threads = threads
-        self._bandwidth: dict[int, float] = {}
         self.index = {
             self._library.nitrix_limit_name(i).decode(): i
             for i in range(self._library.nitrix_limit_count())
@@ -49,14 +51,11 @@ class Limits:
         return self._library.nitrix_limit_measure(self.index[name], ctypes.c_double(seconds), self._threads)
 
     def bandwidth(self, working_set: float) -> float:
-        """Reading from the level of memory that holds `working_set` bytes, measured once per size and run."""
-        # Powers of two from half of an L1 to well past any L2; per thread, as every thread has its own.
-        size = 2 ** min(28, max(14, math.ceil(math.log2(max(1.0, working_set / self._threads)))))
-        if size not in self._bandwidth:
-            self._bandwidth[size] = self._library.nitrix_bandwidth_read(
-                ctypes.c_size_t(size), ctypes.c_double(0.05), self._threads
-            )
-        return self._bandwidth[size]
+        """Reading from the level of memory that holds `working_set` bytes."""
+        # Powers of two from half of an L1; per thread, as every thread has its own.
+        each = min(max(1.0, working_set / self._threads), PAST_CACHES)
+        size = ctypes.c_size_t(2 ** max(14, math.ceil(math.log2(each))))
+        return self._library.nitrix_bandwidth_read(size, ctypes.c_double(0.05), self._threads)
 
     def all(self) -> dict[str, float]:
         return {name: round(self.measure(name), 1) for name in self.index}

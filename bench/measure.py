@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from benchmarks import BENCHMARKS, Case
 from blas import Absent
-from limits import SEQUENCES, Limits
+from limits import PAST_CACHES, SEQUENCES, Limits
 from peers import PEERS, DoesNotApply, Problem
 from timing import Clock, race
 
@@ -94,7 +94,8 @@ def measure(
     if limits:
         computed_in = {"float16": "float32", "uint32": "bool"}.get(case.dtype, case.dtype)
         name = limits.name(SEQUENCES[case.algebra], computed_in, target)
-        ceiling = limits.bandwidth(case.bytes) * case.operations / case.bytes
+        bandwidth = limits.bandwidth(PAST_CACHES * threads if case.of_memory else case.bytes)
+        ceiling = bandwidth * case.operations / case.bytes
 
         def probe() -> float:
             return limits.measure(name, PROBE_SECONDS)

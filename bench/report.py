@@ -59,9 +59,9 @@ def _rate(gops: float) -> str:
 
 
 LEGEND = """
-Time and Gop/s (2mnk) of nitrix; fraction of the machine's limit measured in the same rounds (m: memory binds);
-ratio of the fastest safe peer's time to nitrix's: above 1, nitrix is faster. (In brackets): right on benign input only,
-or nitrix itself otherwise.
+Time and Gop/s (2mnk) of nitrix; fraction of the machine's limit measured in the same rounds (m: memory binds; of sparse
+products it is memory past all caches, so those that a cache holds can exceed 1); ratio of the fastest safe peer's time
+to nitrix's: above 1, nitrix is faster. (In brackets): right on benign input only, or nitrix itself otherwise.
 """
 
 
