@@ -36,6 +36,7 @@ struct SmallTile {
     // What its vectors hold: columns, or, of fewer columns than a vector has lanes, rows, where A is contiguous in i,
     // or in k, and turned.
     enum class Vectors { columns, rows, turned_rows } vectors = Vectors::columns;
+    int of_rows = 0; // of the product, at least, where it is the only tile of so many columns
     bool along_rows() const { return vectors != Vectors::columns; }
 };
 

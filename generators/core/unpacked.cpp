@@ -1,4 +1,6 @@
 // The definition of Contraction::unpacked(): a reduction for each tile, of which a call enters one.
+#include <map>
+
 #include "generators/core/branch.h"
 #include "generators/core/contraction.h"
 #include "generators/core/own_lowering.h"
@@ -52,29 +54,51 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
     define_order();
     const Expr items = c.output_buffer().dim(2).extent();
     c(j, i, batch) = undef(result);
-    // A wide tile, 1.3 times as fast as a vector, serves where it computes few columns twice; one of more than 8 rows
-    // where it computes fewer twice, and one of several vectors, of which four rows keep the machine busy, where few.
+    // Of tiles of more than two vectors the one serves that computes fewest columns twice, others than the first only
+    // where they save more than a vector; then one of two, 1.3 times as fast as one; either where those are few. One of
+    // more than 8 rows serves where it computes fewer twice, and one of several vectors, of which four rows keep the
+    // machine busy, where few.
     const auto padded = [](const Expr &extent, int to) { return (extent + to - 1) / to * to; };
+    const Expr few = padded(columns, lanes) * 5 / 4, too_many = few + lanes + 1;
+    std::map<int, Expr> computed; // columns, and that vector, by those of a wide tile
+    Expr fewest = too_many;
+    for (const SmallTile &tile : tiles)
+        if (tile.columns > 2 * lanes && !computed.count(tile.columns)) {
+            const Expr all = padded(columns, tile.columns);
+            const Expr serves = columns >= tile.columns && rows >= tile.of_rows && all <= few;
+            computed[tile.columns] = select(serves, all + (computed.empty() ? 0 : lanes), too_many);
+            fewest = min(fewest, computed[tile.columns]);
+        }
     const auto fits = [&](int width) {
-        const Expr enough = columns >= width;
-        return width > lanes ? enough && 4 * padded(columns, width) <= 5 * padded(columns, lanes) : enough;
+        if (width > 2 * lanes)
+            return computed.at(width) == fewest && fewest < too_many;
+        return width > lanes ? columns >= width && padded(columns, width) <= few : columns >= width;
     };
-    const auto fits_rows = [&](int height, int width) {
-        const Expr enough = rows >= height;
-        if (height > 8)
-            return enough && padded(rows, height) < padded(rows, 8);
-        const bool busy = width > 2 * lanes && height > 4;
-        return busy ? enough && 5 * padded(rows, height) <= 6 * padded(rows, 4) : enough;
+    const auto fits_rows = [&](const SmallTile &tile) {
+        const Expr enough = rows >= tile.rows;
+        if (tile.of_rows > 0) // for enough in any case
+            return Internal::const_true();
+        if (tile.rows > 8)
+            return enough && padded(rows, tile.rows) < padded(rows, 8);
+        const bool busy = tile.columns > 2 * lanes && tile.rows > 4;
+        return busy ? enough && 5 * padded(rows, tile.rows) <= 6 * padded(rows, 4) : enough;
     };
     Expr wider = Internal::const_false(), higher = wider; // such a tile serves
-    Expr along = Internal::const_false();                 // one along rows does
+    Expr along = Internal::const_false();                 // one along rows does,
+    int along_below = 0;                                  // for fewer columns
     for (const SmallTile &tile : tiles) {
         ContractionSmall s;
         s.tile = tile;
         s.merge_stage = static_cast<int>(smalls.size());
         const std::string suffix = "_" + name_of(tile);
         if (!smalls.empty() && !smalls.back().tile.along_rows() && smalls.back().tile.columns != tile.columns) {
-            wider = wider || fits(smalls.back().tile.columns);
+            const int before = smalls.back().tile.columns;
+            if (before <= lanes)
+                wider = columns >= before;
+            else if (before > 2 * lanes && tile.columns <= 2 * lanes)
+                wider = fewest < too_many;
+            else
+                wider = wider || fits(before);
             higher = Internal::const_false();
         }
         Expr mine;
@@ -84,9 +108,12 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
                    rows >= tile.rows && !along &&
                    (tile.vectors == SmallTile::Vectors::rows ? a_contiguous_in_i : a_contiguous_in_k);
             along = along || mine;
+            along_below = std::max(along_below, 2 * tile.columns);
         } else {
-            mine = fits(tile.columns) && fits_rows(tile.rows, tile.columns) && !wider && !higher && !along;
-            higher = higher || fits_rows(tile.rows, tile.columns);
+            mine = fits(tile.columns) && fits_rows(tile) && !wider && !higher;
+            if (tile.columns < along_below)
+                mine = mine && !along;
+            higher = higher || fits_rows(tile);
         }
         const int width = tile.columns, height = tile.rows;
         const Expr row_tiles = (rows + height - 1) / height, column_tiles = (columns + width - 1) / width;

@@ -144,6 +144,11 @@ static std::vector<family::SmallTile> small_tiles(const family::Contraction &f, 
     };
     if (full.vectors > 2)
         add(full.vectors * lanes, full.rows);
+    if (full.vectors > 2 && !tiny && f.type.is_float())
+        // For three, five, six, nine and ten vectors of columns: REAL, 48 columns and rows 0.88 of the time, 80 0.86.
+        // Fewer rows than 13 can be too many tiles (5 rows of 240 columns in float64 1.4).
+        for (const auto &[vectors, rows] : {std::pair(5, full.rows * 4 / 5), {3, full.rows * 4 / 3}})
+            tiles.push_back({.columns = vectors * lanes, .rows = rows, .of_rows = 13});
     add(2 * lanes, full.vectors > 2 ? 8 : full.rows);
     add(lanes, full.vectors > 2 ? 12 : full.edge_rows[0]);
     for (int columns = lanes / 2; columns >= 2; columns /= 2)

@@ -73,7 +73,7 @@ inline std::vector<Problem> of(const nitrix::Op &op) {
     static const Sizes sizes = {{1, 1, 1, 1},     {4, 4, 4, 2},     {7, 5, 3, 2},      {6, 256, 64, 3},
                                 {13, 257, 65, 2}, {3, 700, 129, 2}, {97, 33, 200, 2},  {200, 300, 1, 2},
                                 {33, 70, 40, 2},  {12, 17, 100, 2}, {2, 10300, 18, 2}, {131, 273, 2, 2},
-                                {35, 47, 6, 2}};
+                                {35, 47, 6, 2},   {14, 9, 80, 2},   {22, 11, 72, 2}};
     // (m, k, n, d) of a gathered product: columns around whole and half tiles, a reduction of several blocks.
     static const Sizes gathered = {{1, 1, 1, 1},    {5, 3, 4, 7},     {9, 7, 20, 64}, {3, 300, 33, 129},
                                    {4, 9, 30, 200}, {130, 2, 11, 17}, {7, 5, 9, 33},  {2, 3, 5, 600}};
