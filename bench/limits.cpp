@@ -16,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <thread>
@@ -175,14 +176,32 @@ std::vector<int> allowed_cpus() {
     return cpus;
 }
 
-// Sum of the rates of `threads` copies of `work(thread)`, started together. One thread runs in the caller's.
-template <class Work> double on_threads(int threads, Work work) {
+// Threads meet here, all of them each time, awake.
+class Meeting {
+public:
+    explicit Meeting(int threads) : threads_(threads) {}
+    void wait() {
+        const int round = round_;
+        if (++here_ == threads_) {
+            here_ = 0;
+            ++round_;
+        } else {
+            while (round_ == round)
+                std::this_thread::yield();
+        }
+    }
+
+private:
+    const int threads_;
+    std::atomic<int> here_{0}, round_{0};
+};
+
+// `work(thread)` on so many threads, each on a CPU of its own. One alone runs in the caller's.
+template <class Work> void on_threads(int threads, Work work) {
     if (threads <= 1)
         return work(0);
     const std::vector<int> cpus = allowed_cpus();
-    std::vector<double> rates(static_cast<size_t>(threads), 0.0);
     std::vector<std::thread> pool;
-    std::atomic<int> waiting{threads};
     for (int t = 0; t < threads; ++t)
         pool.emplace_back([&, t] {
             if (!cpus.empty()) {
@@ -192,35 +211,53 @@ template <class Work> double on_threads(int threads, Work work) {
                 sched_setaffinity(0, sizeof one,
                                   &one); // refused in some containers: the numbers are then the scheduler's
             }
-            --waiting;
-            while (waiting) {
-            }
-            rates[static_cast<size_t>(t)] = work(t);
+            work(t);
         });
     for (std::thread &thread : pool)
         thread.join();
-    double sum = 0;
-    for (double rate : rates)
-        sum += rate;
-    return sum;
 }
 
-// The best of short slices: a limit is what the machine reaches when nothing interrupts it.
-template <class Step> double best_rate(double seconds, double units_per_step, Step step) {
+// The rate of all threads together in the best of short slices: a limit is what the machine reaches when nothing
+// interrupts it. Slices begin and end for all at once: what one thread reaches of memory while another waits is none.
+// prepare(thread) gives what runs so many steps.
+template <class Prepare> double best_rate(int threads, double seconds, double units_per_step, Prepare prepare) {
     constexpr int slices = 50; // short enough that one or other is not interrupted
-    long steps = 1;
-    for (;; steps *= 2) { // as many steps as fill a slice; also warms up
-        const auto start = Clock::now();
-        step(steps);
-        if (seconds_since(start) > seconds / (2 * slices) || steps > (1L << 40))
-            break;
-    }
+    threads = std::max(threads, 1);
+    Meeting meeting(threads);
+    std::atomic<long> steps{1};
+    std::atomic<bool> another{true}, able{true};
     double best = 0;
-    for (const auto start = Clock::now(); best == 0 || seconds_since(start) < seconds;) {
-        const auto slice = Clock::now();
-        step(steps);
-        best = std::max(best, units_per_step * static_cast<double>(steps) / seconds_since(slice));
-    }
+    on_threads(threads, [&](int thread) {
+        const auto step = prepare(thread);
+        if (!step)
+            able = false;
+        meeting.wait();
+        if (!able)
+            return;
+        const auto slice = [&] {
+            meeting.wait();
+            const auto start = Clock::now();
+            step(steps);
+            meeting.wait();
+            return seconds_since(start);
+        };
+        const auto go_on = [&](bool yes) { // as the first thread says
+            if (thread == 0)
+                another = yes;
+            meeting.wait();
+            return another.load();
+        };
+        // As many steps as fill a slice; also warms up.
+        while (go_on(slice() <= seconds / (2 * slices) && steps <= (1L << 40)))
+            if (thread == 0)
+                steps = 2 * steps;
+        const auto start = Clock::now();
+        do {
+            const double taken = slice();
+            if (thread == 0)
+                best = std::max(best, units_per_step * static_cast<double>(threads * steps) / taken);
+        } while (go_on(seconds_since(start) < seconds));
+    });
     return best / 1e9;
 }
 
@@ -251,17 +288,15 @@ void read_avx512(const char *data, size_t bytes) {
 
 constexpr std::align_val_t line{64};
 
-struct Release {
-    void operator()(char *memory) const { ::operator delete[](memory, line); }
-};
-using Memory = std::unique_ptr<char[], Release>;
+using Memory = std::shared_ptr<char[]>;
 
 // Written once, so that its pages exist and belong to the thread that reads them.
 Memory make_memory(size_t bytes) {
-    Memory memory(static_cast<char *>(::operator new[](bytes, line, std::nothrow)));
-    if (memory)
-        std::memset(memory.get(), 1, bytes);
-    return memory;
+    char *const memory = static_cast<char *>(::operator new[](bytes, line, std::nothrow));
+    if (!memory)
+        return nullptr;
+    std::memset(memory, 1, bytes);
+    return {memory, [](char *m) { ::operator delete[](m, line); }};
 }
 
 } // namespace
@@ -278,35 +313,35 @@ double nitrix_limit_measure(int index, double seconds, int threads) {
     if (!nitrix_limit_supported(index))
         return 0;
     const Limit &limit = limits[index];
-    return on_threads(threads, [&](int) { return best_rate(seconds, 2.0 * limit.elements, limit.run); });
+    return best_rate(threads, seconds, 2.0 * limit.elements, [&](int) { return std::function<void(long)>(limit.run); });
 }
 
 double nitrix_bandwidth_read(size_t bytes, double seconds, int threads) {
     bytes = std::max<size_t>(bytes / 512, 1) * 512;
     void (*const read)(const char *, size_t) = has_avx512() ? read_avx512 : has_avx2() ? read_avx2 : read_sse;
-    return on_threads(threads, [&](int) {
+    return best_rate(threads, seconds, static_cast<double>(bytes), [&](int) -> std::function<void(long)> {
         const Memory memory = make_memory(bytes);
         if (!memory)
-            return 0.0;
-        return best_rate(seconds, static_cast<double>(bytes), [&](long steps) {
+            return {};
+        return [=](long steps) {
             for (long i = 0; i < steps; ++i)
                 read(memory.get(), bytes);
-        });
+        };
     });
 }
 
 double nitrix_bandwidth_copy(size_t bytes, double seconds, int threads) {
     const size_t half = std::max<size_t>(bytes / 1024, 1) * 512;
-    return on_threads(threads, [&](int) {
+    return best_rate(threads, seconds, 2.0 * static_cast<double>(half), [&](int) -> std::function<void(long)> {
         const Memory from = make_memory(half), to = make_memory(half);
         if (!from || !to)
-            return 0.0;
-        return best_rate(seconds, 2.0 * static_cast<double>(half), [&](long steps) {
+            return {};
+        return [=](long steps) {
             for (long i = 0; i < steps; ++i) {
                 std::memcpy(to.get(), from.get(), half);
                 asm volatile("" ::"r"(to.get()) : "memory");
             }
-        });
+        };
     });
 }
 }

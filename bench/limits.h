@@ -15,7 +15,7 @@ const char *nitrix_limit_name(int index);
 int nitrix_limit_supported(int index);
 
 // Operations per second in units of 1e9, two per element and step as in 2mnk, from a run of about `seconds` on each of
-// `threads` threads, summed. 0 if the CPU does not support it.
+// `threads` threads at once, summed. 0 if the CPU does not support it.
 double nitrix_limit_measure(int index, double seconds, int threads);
 
 // Bytes per second in units of 1e9 over a working set of `bytes` per thread. Copying counts what is read and written.

@@ -94,11 +94,16 @@ def measure(
     if limits:
         computed_in = {"float16": "float32", "uint32": "bool"}.get(case.dtype, case.dtype)
         name = limits.name(SEQUENCES[case.algebra], computed_in, target)
-        bandwidth = limits.bandwidth(PAST_CACHES * threads if case.of_memory else case.bytes)
-        ceiling = bandwidth * case.operations / case.bytes
+        moved = case.operations / case.bytes
 
-        def probe() -> float:
+        def issue() -> float:
             return limits.measure(name, PROBE_SECONDS)
+
+        def memory() -> float:
+            return limits.bandwidth(PAST_CACHES * threads) * moved
+
+        # What binds is measured in each round.
+        probe, ceiling = (memory, issue()) if case.of_memory else (issue, limits.bandwidth(case.bytes) * moved)
 
     times = race(calls, seconds=seconds, probe=probe, clock=clock)
     median = times.median(OURS)
@@ -106,9 +111,9 @@ def measure(
     row = Row(case.name, case.op, case.algebra, case.dtype, case.size, median, work / median,
               len(times.rounds[OURS]), variant, absent=absent)  # fmt: skip
     if limits:
-        issue = float(np.median(times.probe))
-        row.limit = name if issue <= ceiling else "memory"
-        row.limit_gops = min(issue, ceiling)
+        probed = float(np.median(times.probe))
+        row.limit = "memory" if (probed < ceiling) == case.of_memory else name
+        row.limit_gops = min(probed, ceiling)
         row.fraction = times.fraction(OURS, work, ceiling)
     for peer_name, peer in entered.items():
         row.peers[peer_name] = PeerResult(
