@@ -17,7 +17,7 @@ SEQUENCES = {
 }
 
 PAST_CACHES = 2**28
-"""Bytes for each thread that are well past any cache."""
+"""Bytes that are well past any cache."""
 
 
 class Limits:
@@ -56,6 +56,10 @@ class Limits:
         each = min(max(1.0, working_set / self._threads), PAST_CACHES)
         size = ctypes.c_size_t(2 ** max(14, math.ceil(math.log2(each))))
         return self._library.nitrix_bandwidth_read(size, ctypes.c_double(0.05), self._threads)
+
+    def memory(self) -> float:
+        """Reading past all caches, of which the threads may share the last."""
+        return self.bandwidth(max(PAST_CACHES, self._threads * PAST_CACHES // 4))
 
     def all(self) -> dict[str, float]:
         return {name: round(self.measure(name), 1) for name in self.index}

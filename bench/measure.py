@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from benchmarks import BENCHMARKS, Case
 from blas import Absent
-from limits import PAST_CACHES, SEQUENCES, Limits
+from limits import SEQUENCES, Limits
 from peers import PEERS, DoesNotApply, Problem
 from timing import Clock, race
 
@@ -100,7 +100,7 @@ def measure(
             return limits.measure(name, PROBE_SECONDS)
 
         def memory() -> float:
-            return limits.bandwidth(PAST_CACHES * threads) * moved
+            return limits.memory() * moved
 
         # What binds is measured in each round.
         probe, ceiling = (memory, issue()) if case.of_memory else (issue, limits.bandwidth(case.bytes) * moved)
