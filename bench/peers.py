@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import convolution
-import ell
+import ell_peers
 import nearest
 import numpy as np
 import paths
@@ -392,20 +392,24 @@ PEERS = (
     Peer(
         "numba",
         (*TROPICAL, "real", "euclidean", "boolean"),
-        _bind_with(ell.bind_numba, "numba"),
+        _bind_with(ell_peers.bind_numba, "numba"),
         op="semiring_ell_matmul",
     ),
-    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
-    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"),
-    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
-    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
-    Peer("NumPy gather, OpenBLAS", ("real",), ell.bind_numpy_conv, op="semiring_ell_conv"),
-    Peer("numba", (*TROPICAL, "real"), _bind_with(ell.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
-    Peer("SciPy CSR", ("real",), _bind_with(ell.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell_peers.bind_scipy, "scipy.sparse"), op="semiring_ell_matmul"),
+    Peer(
+        "SciPy CSR", ("real",), _bind_with(ell_peers.bind_scipy_transposed, "scipy.sparse"), op="semiring_ell_rmatvec"
+    ),
+    Peer("SciPy CSR", ("real",), _bind_with(ell_peers.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_matmul"),
+    Peer("SciPy CSR", ("real",), _bind_with(ell_peers.bind_scipy_ragged, "scipy.sparse"), op="semiring_ragged_rmatvec"),
+    Peer("NumPy gather, OpenBLAS", ("real",), ell_peers.bind_numpy_conv, op="semiring_ell_conv"),
+    Peer("numba", (*TROPICAL, "real"), _bind_with(ell_peers.bind_numba_edges, "numba"), op="semiring_ell_edge_reduce"),
+    Peer(
+        "SciPy CSR", ("real",), _bind_with(ell_peers.bind_scipy_gradient, "scipy.sparse"), op="semiring_ell_matmul_vjp"
+    ),
     Peer(
         "torch embedding_bag",
         ("real",),
-        _bind_with(ell.bind_torch, "torch"),
+        _bind_with(ell_peers.bind_torch, "torch"),
         op="semiring_ell_matmul",
         optional="torch",
     ),

@@ -92,6 +92,7 @@ void Contraction::unpacked(const std::vector<SmallTile> &tiles, int lanes) {
         s.merge_stage = static_cast<int>(smalls.size());
         const std::string suffix = "_" + name_of(tile);
         if (!smalls.empty() && !smalls.back().tile.along_rows() && smalls.back().tile.columns != tile.columns) {
+            // As short as can be: a condition stands in the bounds of all loops, and compiling takes as long.
             const int before = smalls.back().tile.columns;
             if (before <= lanes)
                 wider = columns >= before;

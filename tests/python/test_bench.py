@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import numpy as np
@@ -242,16 +243,17 @@ def test_a_row_stays_below_its_limit(limited_row):
     assert limited_row.limit_gops > limited_row.gops / 1.2
 
 
-def test_a_product_of_memory_is_measured_against_memory(probes):
-    case = dataclasses.replace(tiny(shape=(64, 64, 64)), bytes=1e6, of_memory=True)  # as if it moved so much
-    row = measure.measure(nitrix, case, limits=probes, seconds=0.05)
+def test_a_product_of_memory_is_measured_against_memory():
+    case = dataclasses.replace(tiny(), bytes=1e6, of_memory=True)
+    fixed = types.SimpleNamespace(name=lambda *_: "fma", measure=lambda *_: 1e6, memory=lambda: 2.0)
+    row = measure.measure(nitrix, case, limits=fixed, seconds=0.01)
     assert row.limit == "memory"
-    assert row.limit_gops == pytest.approx(probes.memory() * case.operations / 1e6, rel=0.5)
+    assert row.limit_gops == 2.0 * case.operations / 1e6
 
 
 def test_threads_share_memory(probes):
     together = limits.Limits(BUILD / "bench" / "libnitrix_limits.so", threads=2)
-    assert 0 < together.memory() < 2.2 * probes.memory()
+    assert 0 < together.memory() < 2.2 * max(probes.memory() for _ in range(3))  # one may be disturbed
 
 
 def test_the_picture_is_drawn(limited_row, tmp_path):
